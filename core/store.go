@@ -35,4 +35,4 @@ type Store interface {
 }
 
 // Waiter is told that the store's positions moved. Advanced must be quick: it runs between two commits.
-type Waiter interface{ Advanced() }
+type Waiter = persist.Waiter
