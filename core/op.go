@@ -68,6 +68,10 @@ type ConnectRequest struct {
 	User     string
 	Password []byte
 	HasLogin bool // false is anonymous
+	// Proved is AMQP's second OpConnect on a connection: SASL asked who it is, with no ClientID, before the client id
+	// was known. It only takes ClientID (with Exclusive and TakeOver) for the identity that the first one established;
+	// User, Password and HasLogin are ignored. Without a first one that succeeded it is ErrUnauthorized.
+	Proved bool
 	// Exclusive takes the client id: with TakeOver its holder is evicted with ErrTakenOver, otherwise the completion
 	// is ErrInUse.
 	Exclusive bool

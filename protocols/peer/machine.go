@@ -34,6 +34,14 @@ type Machine[F any] interface {
 	Evict(err error, now time.Time, out *Out[F])
 }
 
+// Flusher is what a Machine also is when it gathers small answers into larger ones (AMQP: many acceptances become one
+// ranged disposition). The rim calls Flush once after each batch of Receive, Done and Deliver calls, that is when no
+// more input, completion or delivery is at hand, and before it writes to the socket. A machine that gathers nothing
+// need not have it.
+type Flusher[F any] interface {
+	Flush(now time.Time, out *Out[F])
+}
+
 // Out is what a machine asks of the rim. It is reused: the rim empties it after each call.
 type Out[F any] struct {
 	Frames []F       // to be written, in order
