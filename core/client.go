@@ -1,7 +1,5 @@
 package core
 
-import "github.com/havenmq/havenmq/persist"
-
 // Sink is the rim's end of a client: Wake says that Poll has something. It must not block and may be called from any
 // goroutine, with the broker's locks held.
 type Sink interface{ Wake() }
@@ -35,10 +33,3 @@ func (c *Client) Close(nowMs int64) { panic("unbuilt") }
 // Throttled says that the log has so much that is not committed, or so little room, that this client's socket should
 // not be read for now; Wake is called when that is over.
 func (c *Client) Throttled() bool { panic("unbuilt") }
-
-type entry struct {
-	seq persist.Seq
-}
-
-// Broker is the only door to queues, topics and subscriptions.
-type Broker struct{}

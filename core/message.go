@@ -13,6 +13,7 @@ type Header struct {
 	NotBeforeMs int64  // absolute; 0 at once
 	DupID       string // _AMQ_DUPL_ID; "" none
 	Publisher   string // client id of the sender: no-local asks for it
+	QoS         uint8  // MQTT: 1 or 2, what no inbox is given more of; 0: Durable alone decides, and filters grant 1 or 2
 }
 
 // DefaultPriority is what a message without one has.

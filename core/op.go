@@ -164,6 +164,7 @@ type Delivery struct {
 	Retained bool     // sent because the topic held it when the filter came
 	QoS      uint8    // inbox: the highest granted by the filters that match, not above the message's own
 	IDs      []uint32 // inbox: subscription identifiers of those filters
+	AsRetain bool     // inbox: a filter that matches wants the retain flag as it was published
 	Drained  bool     // no message: the credit that OpCredit asked to drain is used up or dropped
 	Used     uint64   // Drained: deliveries since the subscription began; the dropped credit counts as used
 }
