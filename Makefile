@@ -1,0 +1,51 @@
+# HavenMQ. `make help` says what there is.
+SHELL := /bin/bash
+T ?= 60s
+PKGS := ./core/... ./persist/... ./protocols/... ./ha/... ./cmd/...
+
+.PHONY: help run build test unit lint fuzz bench cover interop crash clean setup
+
+help: ## this list
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
+
+build: setup ## the binary, bin/havenmq
+	CGO_ENABLED=0 go build -trimpath -o bin/havenmq ./cmd/havenmq
+
+run: build ## serve on loopback, data in ./data
+	exec bin/havenmq serve
+
+setup: ## what a fresh Debian machine lacks for building
+	@.ci/setup
+
+test: lint unit interop ## everything that CI runs
+
+lint: setup ## gofmt, vet, staticcheck, the house rules
+	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { echo 'gofmt would change:'; gofmt -l $$(git ls-files '*.go'); exit 1; }
+	go vet ./...
+	go tool staticcheck ./...
+	go test -count=1 -run 'TestImports|TestPureFiles|TestCoreHasNoClock|TestSizes|TestRooms|TestNothing' ./interop/
+
+unit: setup ## unit, script, property and crash tests, with the race detector
+	go test -race -timeout 10m $(PKGS)
+
+interop: build ## third-party clients against the binary
+	$(MAKE) -C interop setup
+	go test -count=1 -timeout 10m ./interop/...
+
+crash: build ## kill -9 under load and power losses, the long way
+	$(MAKE) -C interop crash
+
+fuzz: setup ## each fuzz target for T (default 60s)
+	@set -e; for f in $$(grep -rlE '^func Fuzz' --include='*_test.go' .); do \
+	  for name in $$(grep -oE '^func Fuzz[A-Za-z0-9]+' $$f | cut -c6-); do \
+	    echo "== $$name ($$(dirname $$f))"; go test -run '^$$' -fuzz "^$$name\$$" -fuzztime $(T) $$(dirname $$f); \
+	  done; done
+
+bench: build ## cost of a message: CPU, syncs, allocations, latency
+	$(MAKE) -C interop bench
+
+cover: setup ## statement coverage; fails below 85% in core, persist or protocols
+	@.ci/cover
+
+clean: ## what the build made
+	rm -rf bin cover.out
