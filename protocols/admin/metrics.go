@@ -1,0 +1,139 @@
+package admin
+
+import (
+	"net/http"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"github.com/havenmq/havenmq/core"
+)
+
+// maxQueuesScraped bounds what /metrics/queues answers.
+const maxQueuesScraped = 10_000
+
+func (s *Server) serveMetrics(w http.ResponseWriter, r *http.Request, rest []string) {
+	if err := method(r, http.MethodGet); err != nil {
+		writeProblem(w, problemOf(err))
+		return
+	}
+	switch {
+	case len(rest) == 0:
+		s.metrics.ServeHTTP(w, r)
+	case len(rest) == 1 && rest[0] == "queues":
+		s.queueMetrics(w, r)
+	default:
+		writeProblem(w, problemOf(notFound(r.URL.Path)))
+	}
+}
+
+func metricsHandler(b Broker, node func() NodeInfo) http.Handler {
+	reg := prometheus.NewRegistry()
+	reg.MustRegister(&brokerCollector{b, node}, collectors.NewGoCollector(),
+		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	return promhttp.HandlerFor(reg, promhttp.HandlerOpts{})
+}
+
+func desc(name, help string, labels ...string) *prometheus.Desc {
+	return prometheus.NewDesc("havenmq_"+name, help, labels, nil)
+}
+
+// What the whole broker shows. None of it has a label that grows with clients, queues or topics.
+var (
+	dInfo         = desc("build_info", "1; the version that runs.", "version")
+	dRole         = desc("ha_role", "1 for the role that the node has.", "role")
+	dEpoch        = desc("ha_epoch", "Election that the node serves in.")
+	dReceived     = desc("messages_received_total", "Messages published by clients.", "protocol")
+	dDelivered    = desc("messages_delivered_total", "Deliveries handed to clients.", "protocol")
+	dAcknowledged = desc("messages_acknowledged_total", "Deliveries that clients settled.", "protocol")
+	dDead         = desc("messages_dead_lettered_total", "Messages moved to dead letters.", "reason")
+	dDropped      = desc("messages_dropped_total", "Messages thrown away.", "reason")
+	dExpired      = desc("messages_expired_total", "Messages whose time ran out.")
+	dConnections  = desc("connections", "Clients connected.", "protocol")
+	dQueues       = desc("queues", "Queues that exist.")
+	dTopics       = desc("topics", "Topics known.")
+	dSubs         = desc("subscriptions", "Subscriptions kept: durable ones, and MQTT sessions.", "kind")
+	dMemory       = desc("memory_bytes", "Messages and entries held in memory.")
+	dMemoryLimit  = desc("memory_limit_bytes", "systemUsage.memoryUsage.")
+	dStore        = desc("store_bytes", "Size of log and index on disk.")
+	dStoreLimit   = desc("store_limit_bytes", "systemUsage.storeUsage.")
+	dStoreFull    = desc("store_full", "1 while new messages are refused for want of room.")
+	dLive         = desc("store_live_bytes", "What of the log is still needed.")
+	dUncommitted  = desc("store_uncommitted_bytes", "Appended and not yet committed.")
+	dSyncs        = desc("store_syncs_total", "Times that the log was synced to disk.")
+	dLogStart     = desc("log_start_position", "First position of the log.")
+	dLogEnd       = desc("log_end_position", "Position behind the log.")
+	dCommitted    = desc("log_committed_position", "Position up to which a quorum holds the log.")
+	dThrottled    = desc("throttles_total", "Times that a client was made to wait.")
+)
+
+// brokerCollector reads one snapshot a scrape.
+type brokerCollector struct {
+	broker Broker
+	node   func() NodeInfo
+}
+
+// Describe sends nothing: the collector is unchecked, since its labels come with the protocols that are in use.
+func (*brokerCollector) Describe(chan<- *prometheus.Desc) {}
+
+// Collect sends one snapshot.
+func (c *brokerCollector) Collect(ch chan<- prometheus.Metric) {
+	s, n := c.broker.Stats(), c.node()
+	e := emitter(ch)
+	e.gauge(dInfo, 1, n.Version)
+	for _, role := range []string{RoleMaster, RoleReplica, RoleElecting} {
+		e.gauge(dRole, truth(role == n.Role), role)
+	}
+	e.gauge(dEpoch, float64(n.Epoch))
+	for protocol, t := range s.Protocols {
+		e.counter(dReceived, t.Received, protocol)
+		e.counter(dDelivered, t.Delivered, protocol)
+		e.counter(dAcknowledged, t.Acknowledged, protocol)
+		e.gauge(dConnections, float64(t.Clients), protocol)
+	}
+	for reason, v := range s.DeadLettered {
+		e.counter(dDead, v, reason)
+	}
+	for reason, v := range s.Dropped {
+		e.counter(dDropped, v, reason)
+	}
+	e.counter(dExpired, s.Expired)
+	e.counter(dThrottled, s.Throttles)
+	e.gauge(dQueues, float64(s.Queues))
+	e.gauge(dTopics, float64(s.Topics))
+	e.gauge(dSubs, float64(s.Subscriptions), "durable")
+	e.gauge(dSubs, float64(s.Inboxes), "inbox")
+	e.gauge(dMemory, float64(s.MemoryBytes))
+	e.gauge(dMemoryLimit, float64(s.MemoryLimitBytes))
+	e.store(&s, &n.Store)
+}
+
+type emitter chan<- prometheus.Metric
+
+func (e emitter) store(s *core.Stats, n *StoreInfo) {
+	e.gauge(dStore, float64(s.StoreBytes))
+	e.gauge(dStoreLimit, float64(s.StoreLimitBytes))
+	e.gauge(dStoreFull, truth(s.StoreFull))
+	e.gauge(dUncommitted, float64(s.UncommittedBytes))
+	e.gauge(dLive, float64(n.LiveBytes))
+	e.counter(dSyncs, n.Syncs)
+	e.gauge(dLogStart, float64(n.LogStart))
+	e.gauge(dLogEnd, float64(n.LogEnd))
+	e.gauge(dCommitted, float64(n.Committed))
+}
+
+func (e emitter) gauge(d *prometheus.Desc, v float64, labels ...string) {
+	e <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, labels...)
+}
+
+func (e emitter) counter(d *prometheus.Desc, v uint64, labels ...string) {
+	e <- prometheus.MustNewConstMetric(d, prometheus.CounterValue, float64(v), labels...)
+}
+
+func truth(b bool) float64 {
+	if b {
+		return 1
+	}
+	return 0
+}
