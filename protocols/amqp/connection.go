@@ -1,0 +1,320 @@
+package amqp
+
+import (
+	"time"
+
+	"github.com/havenmq/havenmq/core"
+	"github.com/havenmq/havenmq/protocols/peer"
+)
+
+// phase is how far a connection has come (2.4.6, and SASL's part in it, 5.3.2). It only grows.
+type phase uint8
+
+const (
+	phaseHeader phase = iota // nothing came yet
+	phaseSASL                // our mechanisms are out: sasl-init is awaited
+	phaseProved              // sasl-init came: the AMQP header is awaited
+	phaseOpen                // the AMQP headers are exchanged: open is awaited
+	phaseOpened              // open came
+	phaseClosed              // we said, or were told, goodbye
+)
+
+// connection is an AMQP connection's state machine, peer.Machine[Frame].
+type connection struct {
+	options   Options
+	limits    *limits
+	handshake time.Duration
+
+	// For the length of one call from the rim.
+	out   *peer.Out[Frame]
+	now   time.Time
+	nowMs int64
+
+	phase    phase
+	authed   bool // SASL asked who it is
+	sole     bool // the peer asked to be the container's only connection
+	clientID string
+	sessions []*session
+	subs     []*sender // by the low bits of their SubID
+	subsFree []int
+	serial   uint64
+	links    map[linkName]endpoint
+	pending  pendingRing
+	txs      map[core.TxID]*coordinator
+	txLast   core.TxID
+
+	// While the core has not answered an OpConnect, what we say later waits behind the answer.
+	waitAuth bool
+	waitOpen bool
+	held     []Frame
+	heldAuth int // of held, those that wait for the outcome alone
+
+	began, lastIn, lastOut time.Time
+	peerIdle               time.Duration // we must not be silent for longer; 0 for ever
+
+	dirty    []*session // have something to say at the end of the batch
+	withheld []*receiver
+	tags     []core.Tag // OpSettle.Tags of this call
+}
+
+// linkName is a link's name within its direction: what identifies it between two containers (2.6.1).
+type linkName struct {
+	name string
+	role bool // ours
+}
+
+// enter and leave are around every call from the rim.
+func (c *connection) enter(now time.Time, out *peer.Out[Frame]) int {
+	c.out, c.now, c.nowMs = out, now, now.UnixMilli()
+	c.tags = c.tags[:0]
+	return len(out.Frames)
+}
+
+func (c *connection) leave(frames int) {
+	if len(c.out.Frames) > frames {
+		c.lastOut = c.now
+	}
+	c.out = nil
+}
+
+// Receive takes a frame that came in.
+func (c *connection) Receive(f Frame, now time.Time, out *peer.Out[Frame]) {
+	defer c.leave(c.enter(now, out))
+	c.lastIn = now
+	if c.phase == phaseClosed {
+		return
+	}
+	switch f.kind {
+	case frameHeader:
+		c.onHeader(f.header)
+	case frameSASL:
+		c.onSASL(f.body)
+	default:
+		c.onFrame(&f)
+	}
+}
+
+// onFrame takes an AMQP frame.
+func (c *connection) onFrame(f *Frame) {
+	if f.body == nil && c.phase >= phaseOpen {
+		return // "still here" (2.4.5)
+	}
+	if c.phase == phaseOpened {
+		c.onPerformative(f)
+		return
+	}
+	if o, ok := f.body.(*open); ok && c.phase == phaseOpen {
+		c.onOpen(o)
+		return
+	}
+	c.fail(newError(condIllegalState, "an AMQP frame came before it was its turn"))
+}
+
+func (c *connection) onPerformative(f *Frame) {
+	switch p := f.body.(type) {
+	case *transfer:
+		if s := c.session(f.channel); s != nil {
+			s.onTransfer(p, f.payload)
+		}
+	case *disposition:
+		if s := c.session(f.channel); s != nil {
+			s.onDisposition(p)
+		}
+	case *flow:
+		if s := c.session(f.channel); s != nil {
+			s.onFlow(p)
+		}
+	case *attach:
+		if s := c.session(f.channel); s != nil {
+			s.onAttach(p)
+		}
+	case *detach:
+		if s := c.session(f.channel); s != nil {
+			s.onDetach(p)
+		}
+	case *beginning:
+		c.onBegin(f.channel, p)
+	case *ending:
+		c.onEnd(f.channel)
+	case *closing:
+		c.onClose()
+	default: // a second open
+		c.fail(newError(condIllegalState, "the connection is open already"))
+	}
+}
+
+// session returns the session of a channel, or nil: then the frame is to be forgotten, because we ended the session,
+// or the connection has ended because there is none.
+func (c *connection) session(channel uint16) *session {
+	if int(channel) < len(c.sessions) {
+		if s := c.sessions[channel]; s != nil {
+			if s.ended {
+				return nil
+			}
+			return s
+		}
+	}
+	c.fail(newError(condNotAllowed, "channel %d has no session: send begin first", channel))
+	return nil
+}
+
+// onBegin maps a session (2.5.1). Ours answers on the channel of the same number.
+func (c *connection) onBegin(channel uint16, b *beginning) {
+	if channel >= maxChannels {
+		c.fail(newError(condFraming, "channel %d is above channel-max %d", channel, maxChannels-1))
+		return
+	}
+	for int(channel) >= len(c.sessions) {
+		c.sessions = append(c.sessions, nil)
+	}
+	if c.sessions[channel] != nil {
+		c.fail(newError(condNotAllowed, "channel %d has a session already", channel))
+		return
+	}
+	s := newSession(c, channel, b)
+	c.sessions[channel] = s
+	c.send(channel, &beginning{remoteChannel: some(uint32(channel)), incomingWindow: s.incomingWindow,
+		outgoingWindow: outgoingWindow, handleMax: maxHandle})
+}
+
+// onEnd unmaps a session. What came of our own end needs no answer.
+func (c *connection) onEnd(channel uint16) {
+	if int(channel) >= len(c.sessions) || c.sessions[channel] == nil {
+		c.fail(newError(condNotAllowed, "channel %d has no session to end", channel))
+		return
+	}
+	s := c.sessions[channel]
+	if !s.ended {
+		s.flush()
+		s.close()
+		c.send(channel, &ending{})
+	}
+	c.sessions[channel] = nil
+}
+
+func (c *connection) onClose() {
+	c.flush()
+	c.send(0, &closing{})
+	c.out.Do(core.Op{Kind: core.OpDisconnect, ExpiryS: core.ExpiryKeep})
+	c.finish(peer.ErrGoodbye)
+}
+
+// Malformed is told what the codec could not read.
+func (c *connection) Malformed(err error, now time.Time, out *peer.Out[Frame]) {
+	defer c.leave(c.enter(now, out))
+	c.fail(wireErrorOf(err))
+}
+
+// Evict ends the connection because the broker wants so.
+func (c *connection) Evict(err error, now time.Time, out *peer.Out[Frame]) {
+	defer c.leave(c.enter(now, out))
+	c.failWith(wireErrorOf(err), err)
+}
+
+// Done answers an op.
+func (c *connection) Done(done *core.Completion, now time.Time, out *peer.Out[Frame]) {
+	defer c.leave(c.enter(now, out))
+	p, ok := c.pending.take(done.Ticket)
+	if !ok || c.phase == phaseClosed {
+		return
+	}
+	switch p.kind {
+	case pendAuth:
+		c.proved(done.Err)
+	case pendOpen:
+		c.opened(done.Err)
+	case pendSettle:
+		p.session.settled(&p, done.Err)
+	default:
+		p.link.done(&p, done)
+	}
+}
+
+// Deliver hands over a message.
+func (c *connection) Deliver(d *core.Delivery, now time.Time, out *peer.Out[Frame]) {
+	defer c.leave(c.enter(now, out))
+	slot := int(d.Sub & subSlots)
+	if c.phase == phaseClosed || slot >= len(c.subs) || c.subs[slot] == nil || c.subs[slot].sub != d.Sub {
+		return // its link is gone; the broker takes back what an ended subscription holds
+	}
+	if d.Drained {
+		c.subs[slot].drained(d.Used)
+		return
+	}
+	c.subs[slot].deliver(d)
+}
+
+// Flush says what a batch of calls gathered: acceptances in ranges, credit.
+func (c *connection) Flush(now time.Time, out *peer.Out[Frame]) {
+	if len(c.dirty) == 0 {
+		return
+	}
+	defer c.leave(c.enter(now, out))
+	c.flush()
+}
+
+func (c *connection) flush() {
+	for i := 0; i < len(c.dirty); i++ { // a flush may end the connection, or mark another session
+		c.dirty[i].flush()
+	}
+	clear(c.dirty)
+	c.dirty = c.dirty[:0]
+}
+
+// send writes a performative.
+func (c *connection) send(channel uint16, p performative) {
+	c.emit(Frame{channel: channel, body: p})
+}
+
+// emit writes a frame, behind those that wait for the core.
+func (c *connection) emit(f Frame) {
+	if c.phase == phaseClosed {
+		return
+	}
+	if !c.waitAuth && !c.waitOpen {
+		c.out.Frames = append(c.out.Frames, f)
+		return
+	}
+	if len(c.held) >= maxHeldFrames {
+		c.fail(newError(condLimit, "too many frames before open was answered"))
+		return
+	}
+	c.held = append(c.held, f)
+}
+
+// pend names an op's completion.
+func (c *connection) pend(p pending) core.Ticket { return c.pending.put(p) }
+
+// fail ends the connection with an error of the peer's making.
+func (c *connection) fail(e *wireError) { c.failWith(e, e) }
+
+// failWith says goodbye as far as the conversation has come: a protocol header that we do speak, or open and close.
+func (c *connection) failWith(e *wireError, why error) {
+	if c.phase == phaseClosed {
+		return
+	}
+	unanswered := c.waitAuth
+	c.held, c.waitAuth = nil, false
+	switch {
+	case c.phase == phaseHeader:
+		c.emit(Frame{kind: frameHeader, header: headerSASL})
+	case c.phase == phaseOpened && !unanswered:
+		if c.waitOpen {
+			c.waitOpen = false
+			c.send(0, c.ourOpen())
+		} else {
+			c.flush()
+		}
+		c.send(0, &closing{err: e})
+	case c.phase == phaseOpen && !unanswered:
+		c.send(0, c.ourOpen())
+		c.send(0, &closing{err: e})
+	}
+	c.finish(why)
+}
+
+func (c *connection) finish(why error) {
+	c.phase = phaseClosed
+	c.out.Close = why
+	c.sessions, c.links, c.held, c.withheld, c.dirty = nil, nil, nil, nil, nil
+}

@@ -1,0 +1,299 @@
+package amqp
+
+import "github.com/havenmq/havenmq/core"
+
+// subSlots masks the part of a SubID that says where the connection keeps the link; the rest makes it unique.
+const subSlots = 1<<16 - 1
+
+// sender is our end of a consumer's link. Two counts run side by side: used and limit are the link's delivery-count and
+// credit as the peer knows them, coreUsed and coreLimit the same in the core's own count of the subscription. We ask
+// the core for less than the peer allows when the peer's window or its unsettled deliveries could pile up here.
+type sender struct {
+	link
+	sub        core.SubID // 0: no subscription
+	source     *terminus  // for our attach
+	target     *terminus
+	request    *core.SubscribeRequest
+	durable    bool
+	auto       bool // we send settled
+	forgetting bool // detached for good: the answer waits until the subscription is deleted
+	byDefault  state
+	maxBytes   uint64 // the peer's max-message-size; 0 any
+
+	used, limit         uint64
+	coreUsed, coreLimit uint64
+	drain, coreDrain    bool
+}
+
+// begin subscribes the consumer.
+func (k *sender) begin(a *attach) {
+	k.source, k.target, k.maxBytes = a.source, a.target, a.maxMessageBytes
+	k.auto = a.sndMode == sndSettled
+	if !k.auto {
+		k.sndMode = sndUnsettled
+	}
+	if k.source == nil { // JMS: what durable subscription goes by the link's name?
+		k.request = &core.SubscribeRequest{Durable: true, Name: k.name, Auto: k.auto}
+		k.source = &terminus{is: kindSource, durable: 2, expiry: expiryNever, outcomes: allOutcomes}
+		k.subscribe()
+		return
+	}
+	if k.source.is != kindSource {
+		refuse(k, newError(condNotImplemented, "a consumer's source must be a source"))
+		return
+	}
+	k.byDefault = k.source.defaultOutcome
+	if k.source.dynamic {
+		c := k.session.conn
+		c.out.Do(core.Op{Kind: core.OpDeclare, Dest: core.Destination{Kind: k.source.dynamicKind()},
+			Ticket: c.pend(pending{kind: pendNode, link: k})})
+		return
+	}
+	k.resolve()
+}
+
+func (k *sender) resolve() {
+	r, e := k.source.subscribe(k.name)
+	if e != nil {
+		refuse(k, e)
+		return
+	}
+	r.Auto = k.auto
+	k.request = r
+	k.subscribe()
+}
+
+func (k *sender) subscribe() {
+	c := k.session.conn
+	k.durable = k.request.Durable
+	k.sub = c.subscription(k)
+	c.out.Do(core.Op{Kind: core.OpSubscribe, Sub: k.sub, Subscribe: k.request, Ticket: c.pend(pending{kind: pendSubscribe, link: k})})
+	k.request = nil
+}
+
+// subscription names a subscription so that a delivery finds its link by index.
+func (c *connection) subscription(k *sender) core.SubID {
+	slot := len(c.subs)
+	if n := len(c.subsFree); n > 0 {
+		slot, c.subsFree = c.subsFree[n-1], c.subsFree[:n-1]
+		c.subs[slot] = k
+	} else {
+		c.subs = append(c.subs, k)
+	}
+	c.serial++
+	return core.SubID(c.serial<<16 | uint64(slot))
+}
+
+// done answers an op of this link.
+func (k *sender) done(p *pending, c *core.Completion) {
+	if k.session.ended {
+		return
+	}
+	if p.kind == pendForget {
+		d := &detach{handle: k.handle, closed: true}
+		if c.Err != nil && codeOf(c.Err) != core.CodeNotFound {
+			d.err = linkErrorOf(c.Err)
+		}
+		k.session.conn.send(k.session.channel, d)
+		return
+	}
+	if k.status != attaching {
+		return
+	}
+	switch {
+	case c.Err != nil:
+		k.release()
+		refuse(k, linkErrorOf(c.Err))
+	case p.kind == pendNode:
+		k.source.address = c.Dest.String()
+		k.resolve()
+	default:
+		if k.source.address == nil {
+			k.source.address = c.Dest.String()
+		}
+		attachNow(k)
+	}
+}
+
+func (k *sender) answer(refused bool) *attach {
+	a := &attach{name: k.name, handle: k.handle, role: roleSender, sndMode: k.sndMode, rcvMode: k.rcvMode,
+		source: k.source, target: k.target, initialDeliveryCount: some(0)}
+	if refused {
+		a.source = nil
+	}
+	k.source, k.target = nil, nil
+	return a
+}
+
+// release gives up the SubID.
+func (k *sender) release() {
+	c, slot := k.session.conn, int(k.sub&subSlots)
+	if k.sub != 0 && slot < len(c.subs) && c.subs[slot] == k {
+		c.subs[slot] = nil
+		c.subsFree = append(c.subsFree, slot)
+	}
+	k.sub = 0
+}
+
+// close ends the subscription; the core takes back what is not settled.
+func (k *sender) close(forget bool) {
+	if k.sub == 0 {
+		return
+	}
+	c := k.session.conn
+	op := core.Op{Kind: core.OpUnsubscribe, Sub: k.sub}
+	if forget && k.durable {
+		op.Forget, k.forgetting = true, true
+		op.Ticket = c.pend(pending{kind: pendForget, link: k})
+	}
+	c.out.Do(op)
+	k.release()
+	k.session.unsettled.drop(k)
+}
+
+// transfer is never ours to take.
+func (k *sender) transfer(*transfer, []byte) {
+	detachWith(k, newError(condNotAllowed, "a receiver sent a transfer"))
+}
+
+// flow takes the consumer's credit (2.6.7).
+func (k *sender) flow(f *flow) {
+	if f.credit.set {
+		onTheWay := uint32(k.used) - f.deliveryCount.or(0)
+		if int32(onTheWay) < 0 { // it claims to have got more than we sent
+			onTheWay = 0
+		}
+		k.limit = k.used + uint64(max(int64(f.credit.value)-int64(onTheWay), 0))
+		k.drain = f.drain
+		if k.drain && k.limit == k.used {
+			k.sayDrained()
+		} else {
+			k.grant()
+		}
+	}
+	if f.echo {
+		k.tell(false)
+	}
+}
+
+// grant asks the core for as many deliveries as the peer has credit and we have room for.
+func (k *sender) grant() {
+	if k.status != attached {
+		return // attachNow marks the link, and flush grants
+	}
+	left := k.limit - k.used
+	n := min(left, uint64(k.session.room()))
+	if n == 0 && left > 0 {
+		return // no room: the session feeds us when there is
+	}
+	if want := k.coreUsed + n; want != k.coreLimit || k.drain != k.coreDrain {
+		k.coreLimit, k.coreDrain = want, k.drain
+		k.session.conn.out.Do(core.Op{Kind: core.OpCredit, Sub: k.sub, Limit: want, Drain: k.drain})
+	}
+}
+
+// flush asks for more when half of what we asked for is here.
+func (k *sender) flush() {
+	if k.status == attached && k.coreLimit-k.coreUsed < min(k.limit-k.used, maxAhead/2) {
+		k.grant()
+	}
+}
+
+// deliver sends a message.
+func (k *sender) deliver(d *core.Delivery) {
+	s := k.session
+	k.coreUsed++
+	if k.status != attached {
+		return
+	}
+	bare, err := bareOf(d.Message)
+	if err != nil || k.maxBytes > 0 && uint64(len(bare)) > k.maxBytes {
+		k.refuseDelivery(d)
+		return
+	}
+	p := parked{link: k, send: sendingOf(d, s.conn.nowMs), rest: bare}
+	p.send.handle, p.send.first, p.send.settled = k.handle, s.nextDeliveryID, k.auto
+	s.nextDeliveryID++
+	if k.used++; k.auto {
+		s.unsettled.push(p.send.first, sentDelivery{})
+	} else {
+		s.unsettled.push(p.send.first, sentDelivery{tag: d.Tag, link: k})
+	}
+	s.transmit(p)
+	if k.coreLimit < k.coreUsed+maxAhead/2 && k.coreLimit-k.coreUsed < k.limit-k.used {
+		mark(k)
+	}
+}
+
+// refuseDelivery puts a message that this consumer cannot take with the dead letters, so that it blocks nobody.
+func (k *sender) refuseDelivery(d *core.Delivery) {
+	c := k.session.conn
+	if !k.auto {
+		from := len(c.tags)
+		c.tags = append(c.tags, d.Tag)
+		c.out.Do(core.Op{Kind: core.OpSettle, Sub: k.sub, Outcome: core.Rejected, Tags: c.tags[from:len(c.tags):len(c.tags)]})
+	}
+	mark(k)
+}
+
+// drained is told that the core has no more for the credit that it was given.
+func (k *sender) drained(coreUsed uint64) {
+	if !k.drain {
+		return // the end of a browse: nobody asked
+	}
+	full := k.coreUsed == k.coreLimit
+	k.coreUsed, k.coreDrain = max(k.coreUsed, coreUsed), false
+	if full && k.limit > k.used { // our own bound, not the queue's end: go on
+		k.coreLimit = k.coreUsed
+		mark(k)
+		return
+	}
+	k.coreLimit, k.used = k.coreUsed, k.limit
+	k.sayDrained()
+}
+
+// sayDrained advances the delivery-count over the credit that was not used, behind what still waits for the window.
+func (k *sender) sayDrained() {
+	if s := k.session; s.parked.len() > 0 {
+		s.parked.push(parked{link: k, drain: true})
+		return
+	}
+	k.tellDrained()
+}
+
+func (k *sender) tellDrained() {
+	k.drain = false
+	k.tell(true)
+}
+
+// tell sends our half of a flow.
+func (k *sender) tell(drained bool) {
+	s := k.session
+	f := s.state()
+	f.handle, f.deliveryCount, f.credit, f.drain = some(k.handle), some(uint32(k.used)), some(uint32(min(k.limit-k.used, 1<<32-1))), drained
+	s.conn.send(s.channel, f)
+}
+
+// outcomeOf is what a consumer's answer means to the core. One that settles without an outcome gets the source's default,
+// and if that has none the message goes back as it was.
+func (k *sender) outcomeOf(st *state) core.Outcome {
+	final := st.final()
+	if final == kindNone || final == kindReceived {
+		st = &k.byDefault
+		final = st.final()
+	}
+	switch final {
+	case kindAccepted:
+		return core.Accepted
+	case kindRejected:
+		return core.Rejected
+	case kindModified:
+		switch {
+		case st.here:
+			return core.FailedHere
+		case st.failed:
+			return core.Failed
+		}
+	}
+	return core.Released
+}

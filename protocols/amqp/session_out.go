@@ -1,0 +1,94 @@
+package amqp
+
+// parked is a delivery, or what is left of one, that waits for the peer's window.
+type parked struct {
+	link  *sender
+	send  sending
+	rest  []byte
+	drain bool // no delivery: the link's flow that says it is drained
+}
+
+// parkedQueue is first in, first out.
+type parkedQueue struct {
+	items []parked
+	head  int
+}
+
+func (q *parkedQueue) len() int { return len(q.items) - q.head }
+
+func (q *parkedQueue) push(p parked) { q.items = append(q.items, p) }
+
+func (q *parkedQueue) first() *parked { return &q.items[q.head] }
+
+func (q *parkedQueue) pop() {
+	q.items[q.head] = parked{}
+	if q.head++; q.head == len(q.items) {
+		q.items, q.head = q.items[:0], 0
+	}
+}
+
+// transmit sends a delivery in frames of the peer's size, as far as its window goes, and parks the rest.
+func (s *session) transmit(p parked) {
+	if s.parked.len() == 0 {
+		if s.push(&p); p.link == nil {
+			return
+		}
+	}
+	s.parked.push(p)
+}
+
+// push sends what the window allows. p.link is nil once all is out.
+func (s *session) push(p *parked) {
+	room := int(min(s.conn.limits.peerFrame, 1<<30)) - maxTransferHead
+	for s.remoteWindow > 0 {
+		part := p.rest
+		p.send.more = len(part) > room
+		if p.send.more {
+			part = part[:room]
+		}
+		s.conn.emit(Frame{kind: frameTransfer, channel: s.channel, send: p.send, payload: part})
+		s.remoteWindow--
+		s.nextOutgoingID++
+		p.send.start = false
+		if p.rest = p.rest[len(part):]; !p.send.more {
+			p.link = nil
+			return
+		}
+	}
+}
+
+// unpark goes on with what waits, after the peer opened its window.
+func (s *session) unpark() {
+	if s.parked.len() == 0 {
+		return
+	}
+	for s.parked.len() > 0 {
+		p := s.parked.first()
+		if p.link.status != attached {
+			s.parked.pop()
+			continue
+		}
+		if p.drain {
+			p.link.tellDrained()
+			s.parked.pop()
+			continue
+		}
+		if s.push(p); p.link != nil {
+			return // the window is shut again
+		}
+		s.parked.pop()
+	}
+	if s.starved {
+		s.feed()
+	}
+}
+
+// room is how many deliveries a link may ask of the core before it has sent them.
+func (s *session) room() int {
+	n := min(maxAhead-s.parked.len(), maxUnsettled-s.unsettled.live)
+	if n <= 0 {
+		s.starved = true
+		return 0
+	}
+	return n
+}
