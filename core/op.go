@@ -119,7 +119,10 @@ const (
 // SubscribeRequest attaches a consumer to a queue, or to a topic (non-durable, or a durable subscription).
 // Credit starts at zero: OpCredit follows once the session has told its peer.
 type SubscribeRequest struct {
-	Source   Destination // queue, or topic with wildcards
+	// Source is a queue, or a topic with wildcards. The zero Destination, with Durable, is whatever the durable
+	// subscription (client id, Name) was made for: the completion's Dest says it, or Err is ErrNotFound. JMS clients
+	// ask so before they delete one.
+	Source   Destination
 	Durable  bool        // topic: kept under (client id, Name)
 	Name     string
 	Browse   bool // copies: nothing is consumed, and a Drained delivery marks the end
