@@ -123,7 +123,7 @@ type SubscribeRequest struct {
 	// subscription (client id, Name) was made for: the completion's Dest says it, or Err is ErrNotFound. JMS clients
 	// ask so before they delete one.
 	Source   Destination
-	Durable  bool        // topic: kept under (client id, Name)
+	Durable  bool // topic: kept under (client id, Name)
 	Name     string
 	Browse   bool // copies: nothing is consumed, and a Drained delivery marks the end
 	NoLocal  bool
