@@ -2,6 +2,141 @@ package core
 
 import "github.com/havenmq/havenmq/persist"
 
+// entryState says where an entry is. Its queue's lock guards it and every other field that changes.
+type entryState uint8
+
+const (
+	statePending entryState = iota // in queue.pending: its unit is not committed
+	stateHeld                      // in lane.held: committed, but what comes before it is not in memory
+	stateReady                     // in lane.ready
+	stateDelayed                   // in queue.delayed
+	stateFlight                    // in subscription.flight
+	stateLimbo                     // on its way to the dead letters
+	stateGone                      // settled, moved, purged, dropped: nobody's
+)
+
+// entry is a queue's claim on a message, in memory: the one allocation a message costs in each queue. It is in at most
+// one list at a time, through its own links.
 type entry struct {
-	seq persist.Seq
+	next, prev *entry
+	q          *queue        // never changes
+	sub        *subscription // who has it in flight
+	msg        *Message      // nil: to be read back before it can be handed over
+	grant      *grant        // what its inbox's filters granted, or why it is a dead letter; nil neither
+	shunned    *subscription // FailedHere: not to this one again
+	seq        persist.Seq
+	pos        persist.Pos // its message's name in the log; 0: it lives in memory alone
+	end        persist.Pos // pending: committed when the log is committed up to here
+	expiresMs  int64
+	sizeBytes  uint32
+	attempts   uint32
+	state      entryState
+	returned   bool // somebody was sent it before
+	received   bool // QoS 2: the peer has it
+	charged    bool // its memory is counted
+}
+
+// DeadReason says why a dead letter is one; "" for other deliveries. It never changes while a delivery lasts.
+func (e *entry) DeadReason() string {
+	if e == nil || e.grant == nil {
+		return ""
+	}
+	return e.grant.reason
+}
+
+// logged says that the log holds the entry, so that what becomes of it must be logged too.
+func (e *entry) logged() bool { return e.pos != 0 }
+
+// list is a doubly linked list through the entries' own links. The zero value is empty.
+type list struct {
+	head, tail *entry
+	n          int
+}
+
+func (l *list) pushBack(e *entry) { l.insertAfter(l.tail, e) }
+
+// insertAfter puts e behind at; nil is the front.
+func (l *list) insertAfter(at, e *entry) {
+	e.prev = at
+	if at == nil {
+		e.next, l.head = l.head, e
+	} else {
+		e.next, at.next = at.next, e
+	}
+	if e.next == nil {
+		l.tail = e
+	} else {
+		e.next.prev = e
+	}
+	l.n++
+}
+
+func (l *list) remove(e *entry) {
+	if e.prev == nil {
+		l.head = e.next
+	} else {
+		e.prev.next = e.next
+	}
+	if e.next == nil {
+		l.tail = e.prev
+	} else {
+		e.next.prev = e.prev
+	}
+	e.next, e.prev = nil, nil
+	l.n--
+}
+
+// insert keeps the list in order of seq. What comes last, or returns to the front, costs one step; in between it walks
+// from the nearer end.
+func (l *list) insert(e *entry) {
+	if l.tail == nil || e.seq > l.tail.seq {
+		l.insertAfter(l.tail, e)
+		return
+	}
+	if e.seq < l.head.seq {
+		l.insertAfter(nil, e)
+		return
+	}
+	if e.seq-l.head.seq < l.tail.seq-e.seq {
+		at := l.head
+		for at.next.seq < e.seq {
+			at = at.next
+		}
+		l.insertAfter(at, e)
+		return
+	}
+	at := l.tail
+	for at.seq > e.seq {
+		at = at.prev
+	}
+	l.insertAfter(at, e)
+}
+
+// lane is one priority of a queue. What is in memory and what is only in the store meet at its hole:
+//
+//	        settled or in flight   ready         the store alone    held, pending
+//	counter ·····················|█████████████|····hole·········|▒▒▒▒▒▒▒▒|
+//	                                          loaded            hole      tail
+//
+// All live logged entries up to loaded and above hole are in memory; those in between are not. hole = 0 is no hole, and
+// loaded means nothing then. Entries that live in memory alone are never in a hole.
+type lane struct {
+	ready  list
+	held   list
+	tail   uint64 // highest counter given out
+	loaded uint64
+	hole   uint64
+	purged uint64 // what has a counter up to here was purged: it does not come back
+	beyond int    // logged entries above the hole: held or pending
+	class  uint8
+}
+
+// shut closes the hole: what was held back is ready.
+func (l *lane) shut() {
+	l.hole, l.loaded, l.beyond = 0, 0, 0
+	for e := l.held.head; e != nil; e = l.held.head {
+		l.held.remove(e)
+		e.state = stateReady
+		l.ready.insert(e)
+	}
 }

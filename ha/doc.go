@@ -1,7 +1,7 @@
 // Package ha decides what the cluster holds: which positions of the log are committed, and which a sender may be told of.
 //
-//	 persist: received, synced ──► Master ──► commit, confirm ──► persist: shows, applies, answers
-//	 replicas' acknowledgements ─────▲
+//	persist: received, synced ──► Master ──► commit, confirm ──► persist: shows, applies, answers
+//	replicas' acknowledgements ─────▲
 //
 // A standalone node is a cluster of one seat. It runs the same Master, so that a second and a third seat change nothing
 // in the path of a commit.

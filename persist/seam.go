@@ -13,10 +13,13 @@ type index interface {
 	apply(op *Op) error
 	applied(end Pos) error // a batch's end: positions below end are applied; never called past the log's commit
 
-	position() Pos              // applied up to here (memory included); after open: what the flushed index holds
-	flush() error               // to disk, as far as it is applied and the log is synced
-	reset() error               // drop everything: position() is 0 then, and the log will be replayed from log_start
-	close() error               // without a flush
+	position() Pos // applied up to here (memory included); after open: what the flushed index holds
+	flush() error  // to disk, as far as it is applied and the log is synced
+	reset() error  // drop everything: position() is 0 then, and the log will be replayed from log_start
+	close() error  // without a flush
+	// keep is called about twice a second by a goroutine of its own, while the store is open: it flushes what is due,
+	// deletes trimmed segments, and, if this node leads, relocates and trims. An error of the disk ends the store.
+	keep(leading bool) error
 	sizes() (live, disk uint64) // live: of the log, that entries and rows keep alive; disk: the index's files
 
 	// The rest may be called from any goroutine.
@@ -27,6 +30,9 @@ type index interface {
 	get(t Table, key []byte) ([]byte, bool, error)
 	scan(t Table, prefix []byte, f func(key, value []byte) bool) error
 }
+
+// indexOpener opens the index in dir of fs: openIndex, or a test's own.
+type indexOpener func(fs FS, dir string, l indexLog, o *Options) (index, error)
 
 // indexLog is what the index half asks of the log half. *Log is one. Any goroutine may call; none may hold the index's
 // lock while calling Append or appendAgainst.

@@ -33,6 +33,7 @@ type connection struct {
 	phase    phase
 	authed   bool // SASL asked who it is
 	sole     bool // the peer asked to be the container's only connection
+	openSent bool
 	clientID string
 	sessions []*session
 	subs     []*sender // by the low bits of their SubID
@@ -293,21 +294,17 @@ func (c *connection) failWith(e *wireError, why error) {
 	if c.phase == phaseClosed {
 		return
 	}
-	unanswered := c.waitAuth
-	c.held, c.waitAuth = nil, false
+	proving := c.waitAuth
+	c.held, c.waitAuth, c.waitOpen = nil, false, false
 	switch {
 	case c.phase == phaseHeader:
 		c.emit(Frame{kind: frameHeader, header: headerSASL})
-	case c.phase == phaseOpened && !unanswered:
-		if c.waitOpen {
-			c.waitOpen = false
-			c.send(0, c.ourOpen())
-		} else {
+	case c.phase >= phaseOpen && !proving:
+		if c.openSent {
 			c.flush()
+		} else {
+			c.sendOpen(c.ourOpen())
 		}
-		c.send(0, &closing{err: e})
-	case c.phase == phaseOpen && !unanswered:
-		c.send(0, c.ourOpen())
 		c.send(0, &closing{err: e})
 	}
 	c.finish(why)

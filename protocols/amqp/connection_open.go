@@ -78,7 +78,7 @@ func plain(b []byte, r *core.ConnectRequest) bool {
 
 // refuse ends a SASL dialogue that failed (5.3.3.6).
 func (c *connection) refuse(why error) {
-	c.waitAuth, c.held = false, nil
+	c.waitAuth, c.waitOpen, c.held = false, false, nil
 	c.emit(Frame{kind: frameSASL, body: &outcome{code: saslCode(why)}})
 	c.finish(why)
 }
@@ -145,7 +145,7 @@ func (c *connection) opened(err error) {
 	c.held = nil
 	answer := c.ourOpen()
 	if err == nil {
-		c.send(0, answer)
+		c.sendOpen(answer)
 		c.out.Frames = append(c.out.Frames, held...)
 		return
 	}
@@ -155,9 +155,14 @@ func (c *connection) opened(err error) {
 		e.info = pairs{{symbol("invalid-field"), symbol("container-id")}}
 	}
 	answer.properties = append(answer.properties, pair{symbol("amqp:connection-establishment-failed"), true})
-	c.send(0, answer)
+	c.sendOpen(answer)
 	c.send(0, &closing{err: e})
 	c.finish(err)
+}
+
+func (c *connection) sendOpen(o *open) {
+	c.openSent = true
+	c.send(0, o)
 }
 
 // ourOpen is our half of open. The prefixes tell JMS clients how to spell and to strip destinations' kinds.

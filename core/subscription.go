@@ -1,0 +1,116 @@
+package core
+
+import "sync/atomic"
+
+// credit is how many deliveries a peer allows: absolute counts since the subscription began. An inbox's subscription
+// shares one with the shared queues that its filters name, each under its own queue's lock: hence atomics.
+type credit struct{ limit, used atomic.Uint64 }
+
+func (c *credit) left() bool { return c.used.Load() < c.limit.Load() }
+
+func (c *credit) take() bool {
+	for {
+		used := c.used.Load()
+		if used >= c.limit.Load() {
+			return false
+		}
+		if c.used.CompareAndSwap(used, used+1) {
+			return true
+		}
+	}
+}
+
+// drop uses up what is left.
+func (c *credit) drop() {
+	if limit := c.limit.Load(); c.used.Load() < limit {
+		c.used.Store(limit)
+	}
+}
+
+// subscription is one consumer of one queue. The queue's lock guards it, but for what never changes.
+type subscription struct {
+	client *Client // never changes
+	id     SubID   // never changes
+	q      *queue  // never changes
+	credit *credit // never changes
+	claim  *claim  // never changes; live topic subscription: what the router has of it
+	source Destination
+	browse *browser // never changes; a browser consumes nothing
+
+	flight     list
+	next, prev *subscription // in the ring of hungry ones
+	handed     uint64
+
+	maxQoS   uint8 // shared queue of an inbox's filter
+	auto     bool  // never changes: accepted as it is handed over
+	hungry   bool
+	blocked  bool // its client's mailbox is full
+	draining bool
+	closed   bool
+}
+
+func (s *subscription) hasCredit() bool {
+	return s.credit.left() && s.flight.n < s.q.b.limits.InFlight
+}
+
+func (s *subscription) take() bool {
+	return !s.client.mail.full.Load() && s.flight.n < s.q.b.limits.InFlight && s.credit.take()
+}
+
+// attach adds a consumer.
+func (q *queue) attach(s *subscription) { q.subs = append(q.subs, s) }
+
+// detach takes s away; what it had in flight returns, in order, and is dispatched to others. failed counts it as an
+// attempt (MQTT, `$queue`).
+func (q *queue) detach(s *subscription, w *writer, failed bool) {
+	q.mu.Lock()
+	if s.closed {
+		q.mu.Unlock()
+		return
+	}
+	s.closed, s.draining = true, false
+	q.sate(s)
+	for i, other := range q.subs {
+		if other == s {
+			q.subs = append(q.subs[:i], q.subs[i+1:]...)
+			break
+		}
+	}
+	for e := s.flight.tail; e != nil; e = s.flight.tail {
+		if failed && e.attempts < ^uint32(0) {
+			e.attempts++
+			if e.logged() {
+				w.unit.Attempt(q.id, e.seq, e.attempts, 0, e.grant.bytes())
+			}
+		}
+		q.giveBack(e)
+	}
+	if _, end, err := q.b.append(&w.unit); err == nil && end != 0 {
+		q.lastEnd = end
+	}
+	w.unit.Reset()
+	q.dispatch()
+	q.unlock()
+}
+
+// giveBack takes e out of flight and puts it back in its place.
+func (q *queue) giveBack(e *entry) {
+	q.land(e)
+	if e.seq.Counter() <= q.laneOf(e).purged || q.closed {
+		e.state = stateGone
+		q.b.discharge(e)
+		return
+	}
+	q.take(e)
+	q.makeReady(e)
+	if q.bodied > 0 {
+		q.bodied++
+	}
+}
+
+// land takes e out of flight.
+func (q *queue) land(e *entry) {
+	e.sub.flight.remove(e)
+	e.sub = nil
+	q.inFlight--
+}

@@ -1,0 +1,154 @@
+package persist
+
+import (
+	"errors"
+	"fmt"
+	"time"
+)
+
+// runHint writes the commit hint whenever it moved (ha.md 4.1: within 1 s).
+func (s *Store) runHint() {
+	defer close(s.hintDone)
+	tick := time.NewTicker(keepPause)
+	defer tick.Stop()
+	for {
+		select {
+		case <-s.stop:
+			return
+		case <-tick.C:
+			if err := s.writeHint(); err != nil {
+				s.fail(err)
+				return
+			}
+		}
+	}
+}
+
+func (s *Store) writeHint() error {
+	hint := s.hint()
+	if hint <= s.meta.get().CommitHint {
+		return nil
+	}
+	return s.meta.update(func(m *Meta) { m.CommitHint = max(m.CommitHint, hint) })
+}
+
+// hint is what no later recovery may find missing.
+func (s *Store) hint() Pos { return min(Pos(s.commitTo.Load()), s.syncedEnd()) }
+
+// runKeep has the index do what must be done now and then.
+func (s *Store) runKeep() {
+	defer close(s.keepDone)
+	tick := time.NewTicker(keepPause)
+	defer tick.Stop()
+	for {
+		select {
+		case <-s.stop:
+			return
+		case <-tick.C:
+			if err := s.keepHouse(); err != nil && !errors.Is(err, ErrClosed) && !errors.Is(err, ErrFull) {
+				s.fail(fmt.Errorf("keeping the index: %w", err))
+				return
+			}
+		}
+	}
+}
+
+func (s *Store) keepHouse() error {
+	s.mu.Lock()
+	leading := s.refused == nil
+	s.mu.Unlock()
+	err := s.index.keep(leading)
+	s.lookAtSizes()
+	return err
+}
+
+func (s *Store) lookAtSizes() {
+	_, disk := s.index.sizes()
+	s.indexDisk.Store(disk)
+}
+
+// dropSegmentsBelow forgets what a committed TRIM made useless: seam.go has the contract. The meta goes first: unlinks
+// persist in any order, and a hole in front of log_start is no damage.
+func (l *Log) dropSegmentsBelow(p Pos) error {
+	if p <= l.logStart() {
+		return nil
+	}
+	if first, _, ok := l.segs.around(p); !ok || first != p {
+		return fmt.Errorf("dropping segments below %d: no segment starts there", p)
+	}
+	if err := l.meta.update(func(m *Meta) { m.LogStart = p }); err != nil {
+		return err
+	}
+	l.start.Store(uint64(p))
+	var errs []error
+	for _, g := range l.segs.takeBelow(p) {
+		errs = append(errs, l.fs.Remove(l.segs.name(g.first)))
+	}
+	return errors.Join(errs...)
+}
+
+// Close stops the store: what was appended is written and synced, what is committed is applied and flushed. An error
+// says that the next Open will have to recover.
+func (s *Store) Close() error {
+	s.mu.Lock()
+	if s.stopping {
+		s.mu.Unlock()
+		return ErrClosed
+	}
+	s.refused, s.stopping = ErrClosed, true
+	wake := s.idle
+	s.idle = false
+	s.mu.Unlock()
+	close(s.write.giveUp)
+	if wake {
+		s.wake <- struct{}{}
+	}
+	<-s.write.done
+	close(s.write.bgStop)
+	<-s.write.bgDone
+	close(s.stop)
+	<-s.hintDone
+	<-s.keepDone
+	close(s.apply.stop)
+	<-s.apply.done
+	close(s.prep.requests)
+	<-s.prep.done
+	err := s.sayGoodbye()
+	return errors.Join(err, s.abandon())
+}
+
+// sayGoodbye makes the next Open quick, if all went well.
+func (s *Store) sayGoodbye() error {
+	select {
+	case <-s.failed:
+		return errors.New("the store has failed; the next start recovers it")
+	default:
+	}
+	if s.syncedEnd() != s.end() {
+		return fmt.Errorf("the log was appended up to %d and synced up to %d only", s.end(), s.syncedEnd())
+	}
+	if err := s.index.flush(); err != nil {
+		return err
+	}
+	return s.meta.update(func(m *Meta) {
+		m.Clean, m.MemAcked, m.CommitHint = true, false, max(m.CommitHint, s.hint())
+	})
+}
+
+// abandon closes whatever is open.
+func (s *Store) abandon() error {
+	var errs []error
+	if s.Log != nil {
+		if s.index != nil {
+			errs = append(errs, s.index.close())
+		}
+		s.segs.closeAll()
+		if s.meta != nil {
+			errs = append(errs, s.meta.close())
+		}
+	}
+	if s.unlock != nil {
+		errs = append(errs, s.unlock.Close())
+	}
+	return errors.Join(errs...)
+}

@@ -1,0 +1,189 @@
+package persist
+
+import (
+	"errors"
+	"fmt"
+	"path"
+	"sync/atomic"
+	"syscall"
+	"time"
+)
+
+// The next segment is made ready under this name while the one before is being filled.
+const (
+	nextName    = "next.tmp"
+	reserveName = "reserve"
+
+	retryRoom = time.Second // how often a full disk is tried again
+)
+
+// preparer makes segments' files in the background, so that a rotation waits for none, and gives back the room behind a
+// segment's end. One goroutine runs it and owns all but room.
+type preparer struct {
+	fs       FS
+	dir      string
+	size     int64 // of a segment's file, header included
+	reserve  int64
+	requests chan prepareRequest
+	done     chan struct{}
+	noRoom   atomic.Bool // the disk was full when it was last asked
+	failed   func(error)
+
+	ready     File
+	readySize int64
+	reserved  bool
+}
+
+// prepareRequest asks for one of three things: with reply, a file of at least need bytes; with shrink, that the segment
+// gives back what lies behind shrinkTo; with neither, that a file is made ready for later.
+type prepareRequest struct {
+	need     int64
+	reply    chan<- prepared
+	shrink   *segment
+	shrinkTo int64
+}
+
+type prepared struct {
+	file File
+	size int64
+	err  error
+}
+
+func (p *preparer) path(name string) string { return path.Join(p.dir, name) }
+
+func isFull(err error) bool { return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) }
+
+// run serves requests until their channel is closed.
+func (p *preparer) run(segs *segmentSet) {
+	defer close(p.done)
+	retry := time.NewTicker(retryRoom)
+	defer retry.Stop()
+	p.refillReserve()
+	for {
+		select {
+		case r, open := <-p.requests:
+			if !open {
+				p.stop()
+				return
+			}
+			p.serve(r, segs)
+		case <-retry.C:
+			if p.noRoom.Load() {
+				p.ahead()
+			}
+		}
+	}
+}
+
+func (p *preparer) stop() {
+	if p.ready != nil {
+		p.discard()
+	}
+}
+
+// discard drops the file made ready. It holds nothing, so that an error costs room at most until the next start.
+func (p *preparer) discard() {
+	p.ready.Close()
+	p.ready = nil
+	p.fs.Remove(p.path(nextName))
+}
+
+func (p *preparer) serve(r prepareRequest, segs *segmentSet) {
+	switch {
+	case r.reply != nil:
+		r.reply <- p.take(r.need)
+	case r.shrink != nil:
+		p.shrink(r.shrink, r.shrinkTo, segs)
+	default:
+		p.ahead()
+	}
+}
+
+// shrink is not synced: a crash that forgets it leaves zeros behind the segment's end, which nothing reads.
+func (p *preparer) shrink(g *segment, size int64, segs *segmentSet) {
+	f, err := p.fs.OpenReadWrite(segs.name(g.first))
+	if err != nil {
+		return // trimmed away meanwhile
+	}
+	if err := errors.Join(f.Truncate(size), f.Close()); err == nil {
+		segs.setBytes(g, size)
+	}
+}
+
+// ahead makes a file ready, if none is.
+func (p *preparer) ahead() {
+	if p.ready == nil {
+		f, err := p.create(p.size)
+		p.noRoom.Store(isFull(err))
+		if err != nil {
+			if !isFull(err) {
+				p.failed(err)
+			}
+			return
+		}
+		p.ready, p.readySize = f, p.size
+	}
+	p.noRoom.Store(false)
+	p.refillReserve()
+}
+
+// take hands over a file of at least need bytes. On a full disk the reserve makes room for a small one.
+func (p *preparer) take(need int64) prepared {
+	if p.ready != nil && p.readySize >= need {
+		out := prepared{p.ready, p.readySize, nil}
+		p.ready = nil
+		return out
+	}
+	if p.ready != nil {
+		p.discard()
+	}
+	size := max(p.size, need)
+	f, err := p.create(size)
+	if isFull(err) {
+		p.noRoom.Store(true)
+		p.release()
+		size = max(need, min(p.size, p.reserve/2))
+		f, err = p.create(size)
+	}
+	return prepared{f, size, err}
+}
+
+func (p *preparer) create(size int64) (File, error) {
+	name := p.path(nextName)
+	f, err := p.fs.Create(name)
+	if err != nil {
+		return nil, fmt.Errorf("creating %s: %w", name, err)
+	}
+	if err = f.Preallocate(size); err == nil {
+		err = f.Sync()
+	}
+	if err != nil {
+		err = fmt.Errorf("preallocating %s: %w", name, err)
+		return nil, errors.Join(err, f.Close(), p.fs.Remove(name))
+	}
+	return f, nil
+}
+
+// release gives the reserve's room to whoever drains the store.
+func (p *preparer) release() {
+	if p.reserved {
+		p.reserved = false
+		p.fs.Remove(p.path(reserveName)) // if that fails, the room is still taken, and create says so
+	}
+}
+
+// refillReserve keeps room aside for acks and trims on a full disk. Without it the store works, as long as there is room.
+func (p *preparer) refillReserve() {
+	if p.reserved || p.reserve == 0 {
+		return
+	}
+	f, err := p.fs.Create(p.path(reserveName))
+	if err != nil {
+		return
+	}
+	p.reserved = true
+	if errors.Join(f.Preallocate(p.reserve), f.Sync(), f.Close()) != nil {
+		p.release()
+		p.noRoom.Store(true)
+	}
+}

@@ -1,0 +1,308 @@
+package persist
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"path"
+)
+
+// recovered is what a log turned out to be.
+type recovered struct {
+	chain
+	segments []segmentFile
+	stale    []string // files below log_start, unlinked once the rest is known to be good
+	commit   Pos      // known to be committed, at most end
+	cut      int64    // bytes that were thrown away behind the end
+	offIndex bool     // the index's position is no batch's end: it does not belong to this log
+}
+
+type segmentFile struct {
+	first Pos
+	size  int64 // of the file
+	head  segmentHeader
+}
+
+func (g *segmentFile) limit() Pos { return g.first + Pos(max(g.size-segmentHeaderBytes, 0)) }
+
+// recovery reads a log after a stop of any kind (ha.md 4.2). It reads batches from the segment on that holds the index's
+// position; of those before, headers and sizes.
+type recovery struct {
+	fs    FS
+	dir   string
+	meta  Meta
+	index Pos
+	out   recovered
+}
+
+// recoverLog finds the log's end and cuts off what a crash left half written behind it: nothing that may have been
+// committed. A *DamageError is an end that cannot be right.
+func recoverLog(fsys FS, dir string, m Meta, index Pos) (recovered, error) {
+	r := recovery{fs: fsys, dir: dir, meta: m, index: index}
+	if err := r.list(); err != nil {
+		return r.out, err
+	}
+	if len(r.out.segments) == 0 {
+		return r.out, r.blank()
+	}
+	if err := r.headers(); err != nil {
+		return r.out, err
+	}
+	if len(r.out.segments) == 0 {
+		return r.out, nil
+	}
+	if err := r.scan(); err != nil {
+		return r.out, err
+	}
+	r.out.commit = min(max(m.CommitHint, r.out.chain.commit), r.out.pos)
+	return r.out, r.tidy()
+}
+
+func (r *recovery) name(first Pos) string { return path.Join(r.dir, segmentName(first)) }
+
+func (r *recovery) list() error {
+	names, err := r.fs.List(r.dir)
+	if err != nil {
+		return err
+	}
+	for _, name := range names {
+		first, ok := parseSegmentName(name)
+		switch {
+		case name == nextName || ok && first < r.meta.LogStart:
+			r.out.stale = append(r.out.stale, path.Join(r.dir, name))
+		case ok:
+			r.out.segments = append(r.out.segments, segmentFile{first: first})
+		}
+	}
+	return nil
+}
+
+func (r *recovery) blank() error {
+	if r.meta.LogStart != 0 || r.meta.CommitHint != 0 {
+		return r.damage(r.meta.LogStart, r.meta.LogStart, "the segment that the log starts with")
+	}
+	return r.tidy()
+}
+
+// tidy removes what lies below log_start: a trim that a crash cut short.
+func (r *recovery) tidy() error {
+	for _, name := range r.out.stale {
+		if err := r.fs.Remove(name); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// headers reads each segment's. The last one's may be torn: it was made, and nothing in it was ever synced.
+func (r *recovery) headers() error {
+	if first := r.out.segments[0].first; first != r.meta.LogStart {
+		return r.damage(r.meta.LogStart, r.meta.LogStart, "the segment that the log starts with")
+	}
+	for i := range r.out.segments {
+		g := &r.out.segments[i]
+		why, err := r.header(g)
+		if err != nil {
+			return err
+		}
+		if why == "" {
+			continue
+		}
+		last := i == len(r.out.segments)-1
+		if !last || r.meta.CommitHint > g.first || i == 0 && g.first != 0 {
+			return &DamageError{File: r.name(g.first), Pos: g.first, Expected: why, Advice: damageAdvice}
+		}
+		r.out.segments = r.out.segments[:i]
+		return r.unlink(g.first)
+	}
+	return nil
+}
+
+func (r *recovery) header(g *segmentFile) (why string, err error) {
+	err = r.with(g.first, func(f File) error {
+		if g.size, err = f.Size(); err != nil {
+			return err
+		}
+		b := make([]byte, segmentHeaderBytes)
+		if n, err := f.ReadAt(b, 0); n < len(b) {
+			why = "a segment's header of 4096 bytes"
+			return ignoreEOF(err)
+		}
+		g.head, why = decodeSegmentHeader(b)
+		if why == "" && g.head.first != g.first {
+			why = "a header that says the position that the file is named after"
+		}
+		if why == "" && !g.head.cluster.IsZero() && !r.meta.ClusterID.IsZero() && g.head.cluster != r.meta.ClusterID {
+			why = "a segment of cluster " + r.meta.ClusterID.String()
+		}
+		return nil
+	})
+	return why, err
+}
+
+func ignoreEOF(err error) error {
+	if errors.Is(err, io.EOF) {
+		return nil
+	}
+	return err
+}
+
+// with opens a segment's file for the time of f.
+func (r *recovery) with(first Pos, f func(File) error) error {
+	file, err := r.fs.OpenReadWrite(r.name(first))
+	if err != nil {
+		return err
+	}
+	return errors.Join(f(file), file.Close())
+}
+
+func (r *recovery) unlink(first Pos) error {
+	if err := r.fs.Remove(r.name(first)); err != nil {
+		return err
+	}
+	return r.fs.SyncDir(r.dir)
+}
+
+const damageAdvice = "the files were left as they are; in a cluster start this node with an empty directory, alone restore the file " +
+	"or see `havenmq store check`"
+
+func (r *recovery) damage(first, p Pos, expected string) error {
+	return &DamageError{File: r.name(first), Offset: segmentHeaderBytes + int64(p-first), Pos: p, Expected: expected, Advice: damageAdvice}
+}
+
+// scan walks the batches of all segments from the one on that the index's position lies in.
+func (r *recovery) scan() error {
+	segs := r.out.segments
+	start := 0
+	for i := range segs[:len(segs)-1] {
+		if segs[i+1].first > r.index {
+			break
+		}
+		if segs[i].limit() < segs[i+1].first {
+			return r.damage(segs[i].first, segs[i].limit(), "a file as long as its positions")
+		}
+		start = i + 1
+	}
+	r.out.chain = segs[start].head.begin()
+	r.out.offIndex = r.index != 0 && r.index != segs[start].first
+	for i := start; i < len(segs); i++ {
+		if err := r.segment(i); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (r *recovery) segment(i int) error {
+	g := &r.out.segments[i]
+	if begin := g.head.begin(); begin.pos != r.out.pos || begin.crc != r.out.crc || begin.epoch != r.out.epoch {
+		return &DamageError{File: r.name(g.first), Pos: g.first, Expected: "a header that continues the segment before", Advice: damageAdvice}
+	}
+	return r.with(g.first, func(f File) error {
+		last := i == len(r.out.segments)-1
+		limit := g.limit()
+		if !last {
+			limit = min(limit, r.out.segments[i+1].first)
+		}
+		why, err := r.batches(newBatchReader(f, g.first, g.first, limit))
+		switch {
+		case err != nil && !errors.Is(err, io.EOF):
+			return fmt.Errorf("reading %s: %w", r.name(g.first), err)
+		case last:
+			return r.tail(f, g, why)
+		case r.out.pos != r.out.segments[i+1].first:
+			return r.damage(g.first, r.out.pos, why)
+		}
+		return nil
+	})
+}
+
+// batches takes what is whole and chained; why says what comes then.
+func (r *recovery) batches(br *batchReader) (why string, err error) {
+	for {
+		h, _, why, err := br.next()
+		if why == "" && err == nil {
+			why = r.out.check(&h, br.first)
+		}
+		if why != "" || err != nil {
+			return why, err
+		}
+		r.out.take(&h)
+		if r.out.pos == r.index {
+			r.out.offIndex = false
+		}
+	}
+}
+
+// tail judges what stands behind the log's last whole batch: damage if something committed must have stood there, or
+// else the remains of what a crash cut off, which are overwritten with zeros before anything is appended.
+func (r *recovery) tail(f File, g *segmentFile, why string) error {
+	p := r.out.pos
+	later, err := laterCommit(f, g, p)
+	if err != nil {
+		return fmt.Errorf("reading %s: %w", r.name(g.first), err)
+	}
+	if known := max(r.meta.CommitHint, r.out.chain.commit, later); known > p {
+		return r.damage(g.first, p, fmt.Sprintf("%s, as the log was committed up to position %d", why, known))
+	}
+	if r.out.cut, err = zeroFrom(f, segmentHeaderBytes+int64(p-g.first), g.size); err != nil {
+		return fmt.Errorf("clearing %s: %w", r.name(g.first), err)
+	}
+	if err := f.Sync(); err != nil {
+		return fmt.Errorf("syncing %s: %w", r.name(g.first), err)
+	}
+	return r.fs.SyncDir(r.dir)
+}
+
+// laterCommit is the highest commit position in whole batches behind the bad one at p. Only those count that hang on p's
+// header by the checksum chain: a body may hold bytes that look like a batch.
+func laterCommit(f File, g *segmentFile, p Pos) (commit Pos, err error) {
+	br := newBatchReader(f, g.first, p, g.limit())
+	bad, err := headerAt(br, p)
+	for bad.length != 0 && err == nil && bad.end() < br.limit {
+		var h batchHeader
+		br.pos = bad.end()
+		if h, err = headerAt(br, br.pos); err != nil || h.length == 0 || h.prevCRC != bad.crc {
+			break
+		}
+		var why string
+		if _, _, why, err = br.next(); why == "" && err == nil {
+			commit = max(commit, h.commit)
+		}
+		bad = h
+	}
+	return commit, ignoreEOF(err)
+}
+
+// headerAt reads a header without its batch; its length is 0 if none stands there.
+func headerAt(br *batchReader, p Pos) (batchHeader, error) {
+	b, err := br.peek(p, batchHeaderBytes)
+	if err != nil || len(b) < batchHeaderBytes {
+		return batchHeader{}, err
+	}
+	if h, why := parseBatchHeader(b, p); why == "" {
+		return h, nil
+	}
+	return batchHeader{}, nil
+}
+
+// zeroFrom clears a file from an offset on and says how far from there the last byte lay that was not zero.
+func zeroFrom(f File, off, size int64) (cut int64, err error) {
+	b := make([]byte, readerWindow)
+	for at := off; at < size; at += int64(len(b)) {
+		b = b[:min(int64(cap(b)), size-at)]
+		n, err := f.ReadAt(b, at)
+		if err = ignoreEOF(err); err != nil {
+			return cut, err
+		}
+		if allZero(b[:n]) {
+			continue
+		}
+		cut = at + int64(n) - off
+		clear(b)
+		if _, err := f.WriteAt(b[:n], at); err != nil {
+			return cut, err
+		}
+	}
+	return cut, nil
+}

@@ -1,0 +1,181 @@
+package persist
+
+import (
+	"path"
+	"sort"
+	"sync"
+)
+
+// maxOpenSegments bounds how many segment files are kept open for reading.
+const maxOpenSegments = 64
+
+// segment is one file of the log. Its set's lock guards what changes.
+type segment struct {
+	first Pos
+	end   Pos   // of its positions; maxPos while it is the last
+	bytes int64 // of the file
+	file  File  // nil while closed
+	pins  int   // users of file
+	used  uint64
+	gone  bool // unlinked: close it with the last pin
+}
+
+// segmentSet knows the log's files, oldest first, without holes. Any goroutine may call; the lock is never held over I/O
+// but for closing a file that was only read.
+type segmentSet struct {
+	fs  FS
+	dir string
+
+	mu   sync.Mutex
+	list []*segment
+	open int
+	tick uint64
+}
+
+func (s *segmentSet) name(first Pos) string { return path.Join(s.dir, segmentName(first)) }
+
+// find returns the segment that p lies in, nil if none. The lock is held.
+func (s *segmentSet) find(p Pos) *segment {
+	i := sort.Search(len(s.list), func(i int) bool { return s.list[i].first > p }) - 1
+	if i < 0 || p >= s.list[i].end {
+		return nil
+	}
+	return s.list[i]
+}
+
+// pin finds the segment of p and opens its file; unpin gives it back. ErrNotFound if the log does not hold p.
+func (s *segmentSet) pin(p Pos) (*segment, File, error) {
+	s.mu.Lock()
+	g := s.find(p)
+	if g == nil {
+		s.mu.Unlock()
+		return nil, nil, ErrNotFound
+	}
+	g.pins++
+	s.tick++
+	g.used = s.tick
+	f := g.file
+	s.mu.Unlock()
+	if f != nil {
+		return g, f, nil
+	}
+	f, err := s.fs.Open(s.name(g.first))
+	if err != nil {
+		s.unpin(g)
+		return nil, nil, err
+	}
+	return g, s.install(g, f), nil
+}
+
+// install keeps f as the segment's file, unless another reader was faster.
+func (s *segmentSet) install(g *segment, f File) File {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if g.file != nil {
+		f.Close() // opened to read and not read from: nothing can be lost
+		return g.file
+	}
+	g.file = f
+	s.open++
+	if s.open > maxOpenSegments {
+		s.evict()
+	}
+	return f
+}
+
+func (s *segmentSet) evict() {
+	var old *segment
+	for _, g := range s.list {
+		if g.file != nil && g.pins == 0 && (old == nil || g.used < old.used) {
+			old = g
+		}
+	}
+	if old != nil {
+		s.shut(old)
+	}
+}
+
+// shut closes a file that nobody uses. Nothing unsynced can hang on it, so its error means nothing.
+func (s *segmentSet) shut(g *segment) {
+	if g.file != nil {
+		g.file.Close()
+		g.file = nil
+		s.open--
+	}
+}
+
+func (s *segmentSet) unpin(g *segment) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	g.pins--
+	if g.pins == 0 && g.gone {
+		s.shut(g)
+	}
+}
+
+// add puts a new last segment behind the others; the one before ends where it begins. f stays pinned until the next add.
+func (s *segmentSet) add(first Pos, bytes int64, f File) *segment {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if n := len(s.list); n > 0 {
+		last := s.list[n-1]
+		last.end = first
+		last.pins--
+	}
+	g := &segment{first: first, end: maxPos, bytes: bytes, file: f, pins: 1}
+	s.open++
+	s.list = append(s.list, g)
+	return g
+}
+
+// takeBelow removes from the set, and returns, the segments that end at or below p. The last one stays.
+func (s *segmentSet) takeBelow(p Pos) []*segment {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	n := 0
+	for n < len(s.list)-1 && s.list[n].end <= p {
+		n++
+	}
+	out := append([]*segment(nil), s.list[:n]...)
+	s.list = append(s.list[:0], s.list[n:]...)
+	for _, g := range out {
+		g.gone = true
+		if g.pins == 0 {
+			s.shut(g)
+		}
+	}
+	return out
+}
+
+// around returns the bounds of the segment that p lies in.
+func (s *segmentSet) around(p Pos) (first, end Pos, ok bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if g := s.find(p); g != nil {
+		return g.first, g.end, true
+	}
+	return 0, 0, false
+}
+
+func (s *segmentSet) setBytes(g *segment, n int64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	g.bytes = n
+}
+
+func (s *segmentSet) diskBytes() (n uint64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, g := range s.list {
+		n += uint64(g.bytes)
+	}
+	return n
+}
+
+func (s *segmentSet) closeAll() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, g := range s.list {
+		s.shut(g)
+	}
+}
