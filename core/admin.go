@@ -1,55 +1,351 @@
 package core
 
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/havenmq/havenmq/persist"
+)
+
 // The management door: what the admin API and the CLI ask for. Any goroutine may call these. They never change what a
 // consumer sees unless their name says so. A change is on its way into the log when they return, not yet confirmed.
 
+// pausePrefix begins the keys, in TableSettings, of queues that are paused; the queue's id follows.
+const pausePrefix = "paused:"
+
+const mostPerPage = 1000
+
+// maxPage bounds what one page lists.
+func maxPage(asked int) int {
+	if asked <= 0 || asked > mostPerPage {
+		return mostPerPage
+	}
+	return asked
+}
+
+// pageOf sorts what was found by name and cuts off one page; next is "" at the end.
+func pageOf[T any](found map[string]T, max int) (names []string, next string) {
+	names = make([]string, 0, len(found))
+	for name := range found {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	if max = maxPage(max); len(names) > max {
+		names = names[:max]
+		next = names[max-1]
+	}
+	return names, next
+}
+
 // Stats is a snapshot of the whole.
-func (b *Broker) Stats() Stats { panic("unbuilt") }
+func (b *Broker) Stats() Stats {
+	u := b.store.Usage()
+	s := Stats{MemoryBytes: b.memory.Load(), MemoryLimitBytes: b.limits.MemoryBytes, StoreBytes: u.DiskBytes, StoreLimitBytes: u.LimitBytes,
+		StoreFull: u.Full, UncommittedBytes: b.uncommitted(), Throttles: b.throttle.Load()}
+	b.counts.snapshot(&s)
+	b.mu.RLock()
+	defer b.mu.RUnlock()
+	s.Queues, s.Topics, s.Subscriptions, s.Inboxes, s.Clients = len(b.queues), len(b.topics), len(b.durables), len(b.inboxes), len(b.clients)
+	for _, c := range b.clients {
+		if p := c.card.Load().protocol; p != "" {
+			t := c.traffic()
+			t.Clients = 1
+			s.Protocols[p] = s.Protocols[p].plus(t)
+		}
+	}
+	return s
+}
 
 // Queues lists up to max queues whose name is behind after and contains filter (both may be ""), by name; next is the
 // name to go on behind, "" at the end.
 func (b *Broker) Queues(after, filter string, max int) (list []QueueInfo, next string) {
-	panic("unbuilt")
+	found := map[string]*queue{}
+	b.mu.RLock()
+	for d, q := range b.queues {
+		if d.Name > after && strings.Contains(d.Name, filter) {
+			found[d.Name] = q
+		}
+	}
+	b.mu.RUnlock()
+	names, next := pageOf(found, max)
+	for _, name := range names {
+		list = append(list, found[name].info())
+	}
+	return list, next
 }
 
 // Queue shows one; ErrNotFound.
-func (b *Broker) Queue(d Destination) (QueueInfo, error) { panic("unbuilt") }
+func (b *Broker) Queue(d Destination) (QueueInfo, error) {
+	q, err := b.named(d)
+	if err != nil {
+		return QueueInfo{}, err
+	}
+	return q.info(), nil
+}
+
+// named finds a queue that is there.
+func (b *Broker) named(d Destination) (*queue, error) {
+	b.mu.RLock()
+	defer b.mu.RUnlock()
+	if q := b.queues[d]; q != nil {
+		return q, nil
+	}
+	return nil, &Error{CodeNotFound, d.String(), "there is no such queue: `havenmq queue ls` lists those there are"}
+}
+
+func (q *queue) info() QueueInfo {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.load()
+	i := QueueInfo{Name: q.dest.Name, Kind: q.dest.Kind.String(), ID: uint64(q.id), Depth: q.depth, Bytes: q.bytes,
+		InFlight: uint64(q.inFlight), InMemory: uint64(q.window + q.volatile), Consumers: len(q.subs), Enqueued: q.enqueued,
+		Dequeued: q.dequeued, Expired: q.expired, Dead: q.buried, Paused: q.paused}
+	if len(q.dropped) > 0 {
+		i.Dropped = map[string]uint64{}
+		for reason, n := range q.dropped {
+			i.Dropped[reason] = n
+		}
+	}
+	if oldest := q.oldestMs(); oldest > 0 {
+		i.OldestMs = max(q.b.nowMs()-oldest, 0)
+	}
+	return i
+}
+
+// oldestMs is when the first message in memory was made, of those that wait or are in flight; 0 is not known.
+func (q *queue) oldestMs() (oldest int64) {
+	look := func(e *entry) {
+		if e != nil && e.msg != nil && e.msg.TimestampMs > 0 && (oldest == 0 || e.msg.TimestampMs < oldest) {
+			oldest = e.msg.TimestampMs
+		}
+	}
+	for i := range q.lanes {
+		look(q.lanes[i].ready.head)
+	}
+	for _, s := range q.subs {
+		look(s.flight.head)
+	}
+	return oldest
+}
 
 // Topics lists like Queues.
 func (b *Broker) Topics(after, filter string, max int) (list []TopicInfo, next string) {
-	panic("unbuilt")
+	found := map[string]Destination{}
+	b.mu.RLock()
+	defer b.mu.RUnlock()
+	for d := range b.topics {
+		if d.Name > after && strings.Contains(d.Name, filter) {
+			found[d.Name] = d
+		}
+	}
+	patterns := func(d Destination) {
+		if d.Name > after && strings.Contains(d.Name, filter) {
+			found[d.Name] = d
+		}
+	}
+	for s := range b.live {
+		patterns(s.source)
+	}
+	for _, d := range b.durables {
+		patterns(d.source)
+	}
+	names, next := pageOf(found, max)
+	for _, name := range names {
+		t := TopicInfo{Name: name, Subscriptions: len(b.routerOf(found[name]).match(name, nil))}
+		if n := b.topics[found[name]]; n != nil {
+			t.Enqueued, t.Dequeued = n.enqueued.Load(), n.dequeued.Load()
+		}
+		list = append(list, t)
+	}
+	return list, next
 }
 
 // Subscriptions lists durable subscriptions, inboxes and live subscriptions of topics, by client id and name. after and
 // next are "clientId|name".
 func (b *Broker) Subscriptions(after, filter string, max int) (list []SubscriptionInfo, next string) {
-	panic("unbuilt")
+	found := map[string]func() SubscriptionInfo{}
+	add := func(clientID, name string, show func() SubscriptionInfo) {
+		if key := clientID + "|" + name; key > after && strings.Contains(key, filter) {
+			found[key] = show
+		}
+	}
+	b.mu.RLock()
+	defer b.mu.RUnlock()
+	for key, d := range b.durables {
+		add(key.clientID, key.name, func() SubscriptionInfo {
+			return SubscriptionInfo{ClientID: key.clientID, Name: key.name, Kind: "durable", Topics: []string{d.source.Name}, Active: d.sub != nil, Queue: d.claim.q.info()}
+		})
+	}
+	for id, x := range b.inboxes {
+		add(id, "", x.info)
+	}
+	for s := range b.live {
+		add(s.client.card.Load().id, fmt.Sprintf("~%d-%d", s.client.key, s.id), func() SubscriptionInfo {
+			return SubscriptionInfo{ClientID: s.client.card.Load().id, Kind: "live", Topics: []string{s.source.Name}, Active: true, Queue: s.q.info()}
+		})
+	}
+	names, next := pageOf(found, max)
+	for _, name := range names {
+		list = append(list, found[name]())
+	}
+	return list, next
+}
+
+// info shows an inbox. b.mu is locked.
+func (x *inbox) info() SubscriptionInfo {
+	i := SubscriptionInfo{ClientID: x.clientID, Kind: "inbox", Active: x.sub != nil, ExpiresMs: x.deadlineMs, Queue: x.q.info()}
+	for pattern := range x.filters {
+		i.Topics = append(i.Topics, pattern)
+	}
+	slices.Sort(i.Topics)
+	return i
 }
 
 // Clients lists connections by key; after 0 begins, next 0 ends.
 func (b *Broker) Clients(after uint64, filter string, max int) (list []ClientInfo, next uint64) {
-	panic("unbuilt")
+	b.mu.RLock()
+	defer b.mu.RUnlock()
+	for key, c := range b.clients {
+		card := c.card.Load()
+		if key <= after || card.protocol == "" || !strings.Contains(card.id, filter) && !strings.Contains(c.remote, filter) {
+			continue
+		}
+		list = append(list, ClientInfo{Key: key, ClientID: card.id, Protocol: card.protocol, Remote: c.remote, User: card.user, SinceMs: c.sinceMs,
+			Subscriptions: int(c.nSubs.Load()), InFlight: c.delivered.Load() - min(c.settled.Load(), c.delivered.Load()), Transactions: int(c.nTxs.Load()),
+			Throttled: c.throttled.Load(), Traffic: c.traffic()})
+	}
+	slices.SortFunc(list, func(x, y ClientInfo) int { return cmp.Compare(x.Key, y.Key) })
+	if max = maxPage(max); len(list) > max {
+		list, next = list[:max], list[max-1].Key
+	}
+	return list, next
 }
 
 // CreateQueue makes a queue exist; it may exist already.
-func (b *Broker) CreateQueue(d Destination) error { panic("unbuilt") }
+func (b *Broker) CreateQueue(d Destination) error {
+	if d.Kind != Queue {
+		return &Error{CodeInvalid, d.String(), "only queues are created: topics come into being on first use"}
+	}
+	_, err := b.queueFor(d)
+	return err
+}
 
 // DeleteQueue throws the queue and its messages away: ErrNotFound, or ErrInUse while somebody consumes from it.
-func (b *Broker) DeleteQueue(d Destination) error { panic("unbuilt") }
+func (b *Broker) DeleteQueue(d Destination) error {
+	q, err := b.named(d)
+	if err != nil {
+		return err
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	switch {
+	case q.closed || b.queues[d] != q:
+		return &Error{CodeNotFound, d.String(), "there is no such queue"}
+	case q.kind != kindQueue || len(q.subs) > 0:
+		return &Error{CodeInUse, d.String(), fmt.Sprintf("it has %d consumers: disconnect them first", len(q.subs))}
+	}
+	w := b.borrow()
+	defer b.giveBack(w)
+	w.unit.Delete(persist.TableDestinations, queueKey(nil, q.id))
+	if q.paused {
+		w.unit.Delete(persist.TableSettings, queueKey([]byte(pausePrefix), q.id))
+	}
+	q.empty()
+	w.unit.Purge(q.id, q.tails(), true)
+	if _, _, err := b.append(&w.unit); err != nil {
+		return err
+	}
+	q.closed = true
+	delete(b.queues, d)
+	delete(b.byID, q.id)
+	b.version.Add(1)
+	b.timed.remove(q)
+	return nil
+}
 
 // DeleteSubscription ends a durable subscription, or an inbox (name ""), that nobody is attached to.
-func (b *Broker) DeleteSubscription(clientID, name string) error { panic("unbuilt") }
+func (b *Broker) DeleteSubscription(clientID, name string) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if name == "" {
+		x := b.inboxes[clientID]
+		switch {
+		case x == nil:
+			return &Error{CodeNotFound, fmt.Sprintf("session of client %q", clientID), "there is none"}
+		case x.sub != nil:
+			return &Error{CodeInUse, fmt.Sprintf("session of client %q", clientID), "the client is connected: disconnect it first"}
+		}
+		return b.deleteInbox(x)
+	}
+	key := subscriptionKey{clientID, name}
+	d := b.durables[key]
+	switch {
+	case d == nil:
+		return &Error{CodeNotFound, key.String(), "there is none: `havenmq subscription ls` lists those there are"}
+	case d.sub != nil:
+		return &Error{CodeInUse, key.String(), "a consumer is attached: disconnect it first"}
+	}
+	return b.deleteDurable(d)
+}
 
 // Purge throws away what is in the queue, deliveries in flight too, and says how many messages that were.
-func (b *Broker) Purge(d Destination) (n uint64, err error) { panic("unbuilt") }
+func (b *Broker) Purge(d Destination) (n uint64, err error) {
+	q, err := b.named(d)
+	if err != nil {
+		return 0, err
+	}
+	q.mu.Lock()
+	defer q.unlock()
+	if q.closed {
+		return 0, &Error{CodeNotFound, d.String(), "there is no such queue"}
+	}
+	return q.purge()
+}
 
 // Pause stops dispatch; Resume goes on. A paused queue takes messages, and is paused after a restart too.
-func (b *Broker) Pause(d Destination) error  { panic("unbuilt") }
-func (b *Broker) Resume(d Destination) error { panic("unbuilt") }
+func (b *Broker) Pause(d Destination) error  { return b.setPaused(d, true) }
+func (b *Broker) Resume(d Destination) error { return b.setPaused(d, false) }
+
+func (b *Broker) setPaused(d Destination, paused bool) error {
+	q, err := b.named(d)
+	if err != nil {
+		return err
+	}
+	w := b.borrow()
+	defer b.giveBack(w)
+	q.mu.Lock()
+	defer q.unlock()
+	if q.id != 0 && q.paused != paused {
+		w.key = queueKey(append(w.key[:0], pausePrefix...), q.id)
+		if paused {
+			w.unit.Put(persist.TableSettings, w.key, nil)
+		} else {
+			w.unit.Delete(persist.TableSettings, w.key)
+		}
+		if _, _, err := b.append(&w.unit); err != nil {
+			return err
+		}
+	}
+	q.paused = paused
+	q.dispatch()
+	return nil
+}
 
 // Kick ends a connection with ErrKicked and why.
-func (b *Broker) Kick(key uint64, why string) error { panic("unbuilt") }
-
-// Browse shows up to max messages of a queue from cursor ("" the head), in order of dispatch, in flight or not, and
-// changes nothing. It reads the disk: do not call it from a connection's goroutine.
-func (b *Broker) Browse(d Destination, cursor string, max int) (BrowsePage, error) { panic("unbuilt") }
+func (b *Broker) Kick(key uint64, why string) error {
+	b.mu.RLock()
+	c := b.clients[key]
+	b.mu.RUnlock()
+	if c == nil {
+		return &Error{CodeNotFound, fmt.Sprintf("client %d", key), "there is no such connection"}
+	}
+	if why == "" {
+		why = "an operator ended it"
+	}
+	c.evict(&Error{CodeKicked, "connection", why})
+	return nil
+}

@@ -1,5 +1,12 @@
 package core
 
+import (
+	"fmt"
+	"sync/atomic"
+
+	"github.com/havenmq/havenmq/persist"
+)
+
 // Sink is the rim's end of a client: Wake says that Poll has something. It must not block and may be called from any
 // goroutine, with the broker's locks held.
 type Sink interface{ Wake() }
@@ -12,24 +19,300 @@ type Events struct {
 }
 
 // Client is one connection's door to the broker. Do, Poll and Close must not run at the same time as each other (the
-// connection's lock sees to that).
+// connection's lock sees to that); the rest may be called from any goroutine.
 type Client struct {
-	b *Broker
+	b       *Broker // never changes
+	key     uint64  // never changes
+	sink    Sink    // never changes
+	remote  string  // never changes
+	sinceMs int64   // never changes
+
+	mail      mailbox
+	blocked   atomic.Bool // a subscription of its waits for room in the mailbox
+	eviction  atomic.Pointer[Error]
+	throttled atomic.Bool // it waits for the log
+	awaiting  atomic.Bool // it waits for its first completion
+	received  atomic.Uint64
+	delivered atomic.Uint64
+	settled   atomic.Uint64
+	card      atomic.Pointer[card]
+	nSubs     atomic.Int64
+	nTxs      atomic.Int64
+	inFlight  atomic.Int64
+
+	// The connection's lock guards the rest.
+	told     bool // of its eviction
+	closed   bool
+	parted   bool // OpDisconnect: no will
+	who      Identity
+	proved   bool
+	id       string
+	holds    bool // the client id, exclusively
+	inbox    *inbox
+	will     *Will
+	subs     map[SubID]*subscription
+	shared   map[string]*subscription // of an inbox's filters that name queues
+	txs      map[TxID]*transaction
+	routes   map[Destination]*route
+	last     *route
+	temps    map[Destination]struct{}
+	waiting  []waiting
+	first    int // of waiting
+	work     writer
+	creditOf *credit // of the inbox and what it shares it with
+}
+
+// card is what the operator is shown of a client.
+type card struct{ id, protocol, user string }
+
+// waiting is a completion and the position in the log that it waits for; 0 none.
+type waiting struct {
+	pos  persist.Pos
+	done Completion
 }
 
 // Attach makes a client for a new connection. remote is for the operator.
-func (b *Broker) Attach(s Sink, remote string) *Client { panic("unbuilt") }
+func (b *Broker) Attach(s Sink, remote string) *Client {
+	c := &Client{b: b, sink: s, remote: remote, sinceMs: b.nowMs(), subs: map[SubID]*subscription{}}
+	c.card.Store(&card{})
+	b.mu.Lock()
+	b.lastKey++
+	c.key = b.lastKey
+	b.clients[c.key] = c
+	b.mu.Unlock()
+	if b.shut.Load() {
+		c.evict(&Error{CodeShutdown, "broker", "it stops: connect again, to another node if you know one"})
+	}
+	return c
+}
 
 // Do carries out ops in order. What they complete with comes out of Poll, in the same order: at once where nothing has
 // to wait for the log. nowMs is the time. It never blocks on the disk.
-func (c *Client) Do(ops []Op, nowMs int64) { panic("unbuilt") }
+func (c *Client) Do(ops []Op, nowMs int64) {
+	c.b.setNow(nowMs)
+	for i := range ops {
+		if e := c.eviction.Load(); e != nil || c.closed {
+			if e == nil {
+				e = &Error{CodeShutdown, "connection", "it was closed"}
+			}
+			c.answer(&ops[i], 0, e)
+			continue
+		}
+		if ops[i].Kind != OpPublish || ops[i].Tx != 0 || !c.publish(&ops[i]) {
+			c.do(&ops[i])
+		}
+	}
+}
+
+// do is Do for all that is not the common publish.
+func (c *Client) do(op *Op) {
+	if op.Kind != OpConnect && !c.proved {
+		c.answer(op, 0, &Error{CodeUnauthorized, "connection", "nothing may be asked for before who you are is known"})
+		return
+	}
+	switch op.Kind {
+	case OpConnect:
+		c.connect(op)
+	case OpPublish:
+		c.publishInTx(op)
+	case OpRelease:
+		c.release(op)
+	case OpSubscribe:
+		c.subscribe(op)
+	case OpUnsubscribe:
+		c.unsubscribe(op)
+	case OpFilter:
+		c.filter(op)
+	case OpUnfilter:
+		c.unfilter(op)
+	case OpCredit:
+		c.grantCredit(op)
+	case OpSettle:
+		c.settle(op)
+	case OpBegin, OpCommit, OpRollback:
+		c.transact(op)
+	case OpDeclare:
+		c.declare(op)
+	case OpBarrier:
+		c.answer(op, c.lastPos(), nil)
+	case OpDisconnect:
+		c.disconnect(op)
+	default:
+		c.answer(op, 0, &Error{CodeInternal, "operation", fmt.Sprintf("%d is none", op.Kind)})
+	}
+}
+
+// lastPos is where what it did before ends, as far as an answer waits for that.
+func (c *Client) lastPos() persist.Pos {
+	if c.first < len(c.waiting) {
+		return c.waiting[len(c.waiting)-1].pos
+	}
+	return 0
+}
+
+// answer completes op when the log is confirmed up to pos.
+func (c *Client) answer(op *Op, pos persist.Pos, err error) {
+	c.complete(pos, Completion{Ticket: op.Ticket, Err: err})
+}
+
+func (c *Client) complete(pos persist.Pos, done Completion) {
+	if done.Ticket != 0 {
+		c.waiting = append(c.waiting, waiting{pos, done})
+	}
+}
 
 // Poll moves what waits into e (its slices are emptied first), at most maxDeliveries deliveries, and says whether more waits.
-func (c *Client) Poll(e *Events, maxDeliveries int) (more bool) { panic("unbuilt") }
+func (c *Client) Poll(e *Events, maxDeliveries int) (more bool) {
+	clear(e.Deliveries)
+	clear(e.Done)
+	e.Done, e.Deliveries, e.Evicted = e.Done[:0], e.Deliveries[:0], nil
+	c.pollDone(e)
+	if why := c.eviction.Load(); why != nil {
+		if !c.told {
+			c.told, e.Evicted = true, why
+		}
+		return false
+	}
+	var room bool
+	e.Deliveries, more, room = c.mail.take(e.Deliveries, maxDeliveries)
+	if n := len(e.Deliveries); n > 0 {
+		c.delivered.Add(uint64(n))
+		c.settleAuto(e.Deliveries)
+	}
+	if room || c.blocked.Load() && !c.mail.full.Load() {
+		c.unblock()
+	}
+	return more
+}
 
-// Close ends the client: what it had not settled returns to its queues; without an OpDisconnect its will is published.
-func (c *Client) Close(nowMs int64) { panic("unbuilt") }
+// pollDone hands over what is complete, in order, and asks to be told of the rest.
+func (c *Client) pollDone(e *Events) {
+	if c.first == len(c.waiting) {
+		return
+	}
+	confirmed := c.b.store.Confirmed()
+	for c.first < len(c.waiting) && c.waiting[c.first].pos <= confirmed {
+		e.Done = append(e.Done, c.waiting[c.first].done)
+		c.waiting[c.first] = waiting{}
+		c.first++
+	}
+	if c.first == len(c.waiting) {
+		c.waiting, c.first = c.waiting[:0], 0
+		return
+	}
+	if c.first > 1024 && c.first > len(c.waiting)/2 {
+		n := copy(c.waiting, c.waiting[c.first:])
+		clear(c.waiting[n:])
+		c.waiting, c.first = c.waiting[:n], 0
+	}
+	if c.awaiting.CompareAndSwap(false, true) {
+		c.b.store.Await(c.waiting[c.first].pos, c)
+	}
+}
+
+// Advanced is the store's word that the log was confirmed further.
+func (c *Client) Advanced() {
+	c.awaiting.Store(false)
+	c.sink.Wake()
+}
+
+// unblock goes on handing over to the subscriptions that a full mailbox stopped.
+func (c *Client) unblock() {
+	c.blocked.Store(false)
+	for _, s := range c.subs {
+		s.q.unblock(s)
+	}
+	for _, s := range c.shared {
+		s.q.unblock(s)
+	}
+}
+
+func (q *queue) unblock(s *subscription) {
+	q.mu.Lock()
+	again := s.blocked
+	if again {
+		s.blocked = false
+		q.feed(s)
+		q.dispatch()
+	}
+	q.unlock()
+	if again && s.browse != nil {
+		s.browse.credited(false)
+	}
+}
 
 // Throttled says that the log has so much that is not committed, or so little room, that this client's socket should
 // not be read for now; Wake is called when that is over.
-func (c *Client) Throttled() bool { panic("unbuilt") }
+func (c *Client) Throttled() bool {
+	b := c.b
+	if b.uncommitted() <= b.limits.UncommittedBytes {
+		return false
+	}
+	if c.throttled.CompareAndSwap(false, true) {
+		b.throttle.Add(1)
+		b.store.Await(persist.Pos(b.tail.Load()-b.limits.UncommittedBytes/2), (*unthrottle)(c))
+	}
+	return true
+}
+
+// unthrottle is a Client that waits for the log to be shorter.
+type unthrottle Client
+
+// Advanced is the store's word that it is.
+func (u *unthrottle) Advanced() {
+	u.throttled.Store(false)
+	u.sink.Wake()
+}
+
+// evict ends the connection, when it polls next.
+func (c *Client) evict(why *Error) {
+	c.eviction.CompareAndSwap(nil, why)
+	c.sink.Wake()
+}
+
+// Close ends the client: what it had not settled returns to its queues; without an OpDisconnect its will is published.
+// After Shutdown it leaves the store as it is.
+func (c *Client) Close(nowMs int64) {
+	if c.closed {
+		return
+	}
+	c.closed = true
+	b := c.b
+	b.setNow(nowMs)
+	for id, s := range c.subs {
+		c.end(s, id)
+	}
+	for name, s := range c.shared {
+		c.endShared(name, s)
+	}
+	c.leaveInbox()
+	c.txs = nil
+	b.mu.Lock()
+	delete(b.clients, c.key)
+	lastWill := c.takeWill()
+	if c.holds && b.holders[c.id] == c {
+		delete(b.holders, c.id)
+	}
+	b.mu.Unlock()
+	c.dropTemps()
+	if lastWill != nil {
+		b.publishWill(lastWill)
+	}
+	if card := c.card.Load(); card.protocol != "" {
+		b.counts.leave(card.protocol, c.traffic())
+		b.news.add(Event{Kind: EventDisconnected, AtMs: nowMs, Subject: c.subject(), Detail: c.remote})
+	}
+	c.mail.list, c.waiting, c.first = nil, nil, 0
+}
+
+func (c *Client) traffic() Traffic {
+	return Traffic{Received: c.received.Load(), Delivered: c.delivered.Load(), Acknowledged: c.settled.Load()}
+}
+
+// subject names the client for the operator.
+func (c *Client) subject() string {
+	if id := c.card.Load().id; id != "" {
+		return fmt.Sprintf("client %q", id)
+	}
+	return fmt.Sprintf("client at %s", c.remote)
+}

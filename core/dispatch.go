@@ -28,7 +28,7 @@ func (q *queue) dispatch() {
 func (q *queue) pair(e *entry) (*subscription, *entry) {
 	for ; e != nil; e = q.after(e) {
 		if !e.received && e.msg == nil {
-			q.page()
+			q.wantPage()
 			return nil, nil
 		}
 		if s := q.choose(e); s != nil {
@@ -80,18 +80,16 @@ func (q *queue) hand(s *subscription, e *entry) {
 	l := q.laneOf(e)
 	l.ready.remove(e)
 	q.ready--
-	if q.bodied > 0 {
-		q.bodied--
-	}
 	q.leave(e)
-	d := Delivery{Sub: s.id, Tag: e, Message: e.msg, Seq: uint64(e.seq), Attempts: e.attempts, Returned: e.returned}
+	d := Delivery{Sub: s.id, Tag: e, Message: e.msg, Seq: uint64(e.seq), Attempts: e.attempts, Returned: e.returned, auto: s.auto}
 	q.dress(s, e, &d)
 	e.state, e.sub, e.returned = stateFlight, s, true
 	s.flight.pushBack(e)
 	q.inFlight++
 	s.handed++
 	if e.logged() && q.b.tight() {
-		q.b.discharge(e) // the body can be read back, if it comes back
+		q.b.discharge(e)
+		e.msg = nil // it can be read back, if it comes back
 	}
 	if !s.hasCredit() {
 		q.sate(s)
@@ -185,11 +183,15 @@ func (q *queue) sate(s *subscription) {
 
 // drain tells those who asked that nothing more is ready for them.
 func (q *queue) drain() {
+	if q.drainers == 0 || q.paging {
+		return
+	}
 	for _, s := range q.subs {
-		if !s.draining || q.paging || s.blocked {
+		if !s.draining || s.blocked {
 			continue
 		}
 		s.draining = false
+		q.drainers--
 		s.credit.drop()
 		q.sate(s)
 		s.client.mail.put(s.client, &Delivery{Sub: s.id, Drained: true, Used: s.credit.used.Load()})

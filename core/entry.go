@@ -31,9 +31,11 @@ type entry struct {
 	sizeBytes  uint32
 	attempts   uint32
 	state      entryState
-	returned   bool // somebody was sent it before
-	received   bool // QoS 2: the peer has it
-	charged    bool // its memory is counted
+	returned   bool   // somebody was sent it before
+	received   bool   // QoS 2: the peer has it
+	inTx       bool   // an open transaction settles it
+	cost       uint32 // of memory, as counted; 0 it is not
+	share      uint32 // of its message's bytes: they are shared by the queues that took it
 }
 
 // DeadReason says why a dead letter is one; "" for other deliveries. It never changes while a delivery lasts.
@@ -129,14 +131,4 @@ type lane struct {
 	purged uint64 // what has a counter up to here was purged: it does not come back
 	beyond int    // logged entries above the hole: held or pending
 	class  uint8
-}
-
-// shut closes the hole: what was held back is ready.
-func (l *lane) shut() {
-	l.hole, l.loaded, l.beyond = 0, 0, 0
-	for e := l.held.head; e != nil; e = l.held.head {
-		l.held.remove(e)
-		e.state = stateReady
-		l.ready.insert(e)
-	}
 }

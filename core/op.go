@@ -170,4 +170,6 @@ type Delivery struct {
 	AsRetain bool     // inbox: a filter that matches wants the retain flag as it was published
 	Drained  bool     // no message: the credit that OpCredit asked to drain is used up or dropped
 	Used     uint64   // Drained: deliveries since the subscription began; the dropped credit counts as used
+
+	auto bool // it is settled when Poll hands it over
 }

@@ -34,7 +34,8 @@ type queue struct {
 	lanes   []lane // by class
 	pending list   // in the order of the log
 	delayed delays
-	dead    []burial // for unlock to bury
+	dead    []burial        // for release to hand out
+	lost    []persist.Range // of what was dropped or expired: for release to log
 	subs    []*subscription
 	hungry  *subscription // a ring of those with credit; the next one first
 
@@ -48,20 +49,20 @@ type queue struct {
 	windowBytes int64
 	window      int // logged entries in memory that wait: ready, held, pending, delayed
 	ready       int // in all lanes
-	bodied      int // about how many at the front of ready have a body
+	volatile    int // of what waits in memory, what the log does not hold
+	drainers    int // subscriptions that asked to drain
 	inFlight    int
 
-	enqueued, dequeued, expired, dropped, buried uint64
-	nextExpiryMs                                 int64 // none of those in memory expires before; 0 none expires
-	overBytes                                    uint64
+	enqueued, dequeued, expired, buried uint64
+	dropped                             map[string]uint64 // by reason; nil while there is none
+	nextExpiryMs                        int64             // none of those in memory expires before; 0 none expires
 
 	kind   queueKind // never changes
 	loaded bool      // lanes and depth hold what the store says
 	closed bool
 	paused bool
 	paging bool // it is in the pager's hands
-	timed  bool // it is in the broker's list of queues that time concerns
-	moved  bool // dead letters were moved here: entries may stand for other destinations
+	timed  bool // it is in the broker's list of queues that time concerns; that list's lock guards it
 }
 
 // load looks at what the store holds, once.
@@ -116,28 +117,40 @@ func (q *queue) nextSeq(priority uint8) persist.Seq {
 }
 
 // unlock lets the queue go and then buries what died while it was held. end is where that ends in the log, 0 nowhere.
+// No other queue may be locked.
 func (q *queue) unlock() (end persist.Pos) {
-	dead := q.dead
-	q.dead = nil
-	q.mu.Unlock()
+	dead := q.release()
 	if len(dead) == 0 {
 		return 0
 	}
 	return q.b.bury(q, dead)
 }
 
+// release lets the queue go; its caller buries what it returns once no queue is locked.
+func (q *queue) release() (dead []burial) {
+	q.forgetLost()
+	dead, q.dead = q.dead, nil
+	q.mu.Unlock()
+	return dead
+}
+
 // admit takes in what a unit that ends at end brought; end 0 is no unit.
 func (q *queue) admit(p *placement, base, end persist.Pos) {
 	q.enqueued++
+	if !p.logged && q.refuses() {
+		q.drop1(dropMemory)
+		return
+	}
 	q.depth++
 	if p.logged {
 		q.bytes += uint64(p.sizeBytes)
 		q.lastEnd = end
 		if !q.keep(q.lane(uint8(p.seq.Class())), p.seq.Counter(), end) {
+			q.limit()
 			return
 		}
 	}
-	e := &entry{q: q, msg: p.m, grant: p.grant, seq: p.seq, end: end, sizeBytes: p.sizeBytes, expiresMs: p.expiresMs}
+	e := &entry{q: q, msg: p.m, grant: p.grant, seq: p.seq, end: end, sizeBytes: p.sizeBytes, share: p.share, expiresMs: p.m.ExpiresMs}
 	if p.logged {
 		e.pos = base + persist.Pos(p.ref)
 	}
@@ -154,6 +167,8 @@ func (q *queue) take(e *entry) {
 	if e.logged() {
 		q.window++
 		q.windowBytes += int64(e.sizeBytes)
+	} else {
+		q.volatile++
 	}
 	q.b.charge(e)
 }
@@ -162,6 +177,8 @@ func (q *queue) leave(e *entry) {
 	if e.logged() {
 		q.window--
 		q.windowBytes -= int64(e.sizeBytes)
+	} else {
+		q.volatile--
 	}
 }
 
@@ -193,7 +210,7 @@ func (q *queue) room() bool {
 	if q.window == 0 && len(q.subs) > 0 {
 		return true
 	}
-	return q.window < q.windowLimit() && q.windowBytes < q.b.limits.WindowBytes
+	return q.window < q.windowLimit() && q.windowBytes < q.b.limits.WindowBytes && len(q.delayed.heap) < q.b.limits.Delayed
 }
 
 // windowLimit shrinks when memory is short: to little for a queue that somebody consumes from, to nothing for others.
@@ -226,6 +243,15 @@ func (q *queue) forget(l *lane) {
 	l.beyond = 0
 }
 
+// closeHole closes l's hole: what was held back is ready.
+func (q *queue) closeHole(l *lane) {
+	l.hole, l.loaded, l.beyond = 0, 0, 0
+	for e := l.held.head; e != nil; e = l.held.head {
+		l.held.remove(e)
+		q.makeReady(e)
+	}
+}
+
 // drop makes an entry that is in no list nobody's, without a word in the log.
 func (q *queue) drop(e *entry) {
 	q.leave(e)
@@ -242,7 +268,6 @@ func (q *queue) arrive(e *entry, notBeforeMs int64) {
 	case e.logged() && l.hole != 0 && e.seq.Counter() > l.hole && notBeforeMs <= q.b.nowMs():
 		e.state = stateHeld
 		l.held.pushBack(e)
-		q.ready++
 	case notBeforeMs > q.b.nowMs():
 		q.delay(e, notBeforeMs)
 	default:
@@ -308,12 +333,9 @@ func (q *queue) first() *entry {
 			return l.ready.head
 		}
 		if l.hole != 0 {
-			q.page()
+			q.wantPage()
 			return nil
 		}
 	}
 	return nil
 }
-
-// count in all lanes what is in memory and waits.
-func (q *queue) consumers() int { return len(q.subs) }

@@ -37,6 +37,8 @@ type subscription struct {
 	source Destination
 	browse *browser // never changes; a browser consumes nothing
 
+	durable *durable // never changes; what it consumes for
+
 	flight     list
 	next, prev *subscription // in the ring of hungry ones
 	handed     uint64
@@ -68,7 +70,11 @@ func (q *queue) detach(s *subscription, w *writer, failed bool) {
 		q.mu.Unlock()
 		return
 	}
-	s.closed, s.draining = true, false
+	s.closed = true
+	if s.draining {
+		s.draining = false
+		q.drainers--
+	}
 	q.sate(s)
 	for i, other := range q.subs {
 		if other == s {
@@ -76,15 +82,19 @@ func (q *queue) detach(s *subscription, w *writer, failed bool) {
 			break
 		}
 	}
+	w.ranges = w.ranges[:0]
 	for e := s.flight.tail; e != nil; e = s.flight.tail {
-		if failed && e.attempts < ^uint32(0) {
-			e.attempts++
-			if e.logged() {
-				w.unit.Attempt(q.id, e.seq, e.attempts, 0, e.grant.bytes())
-			}
+		e.inTx = false
+		switch {
+		case s.auto && e.state == stateFlight: // it waits in a mailbox that nobody will poll
+			q.giveBack(e)
+		case failed && !e.received:
+			q.fail(w, e)
+		default:
+			q.giveBack(e)
 		}
-		q.giveBack(e)
 	}
+	q.writeAccepted(w)
 	if _, end, err := q.b.append(&w.unit); err == nil && end != 0 {
 		q.lastEnd = end
 	}
@@ -103,9 +113,6 @@ func (q *queue) giveBack(e *entry) {
 	}
 	q.take(e)
 	q.makeReady(e)
-	if q.bodied > 0 {
-		q.bodied++
-	}
 }
 
 // land takes e out of flight.

@@ -1,0 +1,198 @@
+package core
+
+import (
+	"slices"
+
+	"github.com/havenmq/havenmq/persist"
+)
+
+// settle says what became of deliveries.
+func (c *Client) settle(op *Op) {
+	if op.Tx != 0 {
+		c.settleInTx(op)
+		return
+	}
+	c.answer(op, c.settleTags(op.Tags, op.Outcome), nil)
+}
+
+// settleTags settles deliveries, a queue's at a time. What is not this client's any more is passed over: it was purged,
+// expired with its connection, or settled before. end is where that ends in the log.
+func (c *Client) settleTags(tags []Tag, o Outcome) (end persist.Pos) {
+	c.settled.Add(uint64(len(tags)))
+	for len(tags) > 0 {
+		if tags[0] == nil {
+			tags = tags[1:]
+			continue
+		}
+		q, n := tags[0].q, 1
+		for n < len(tags) && tags[n] != nil && tags[n].q == q {
+			n++
+		}
+		q.mu.Lock()
+		q.settle(&c.work, c, tags[:n], o)
+		if _, at, err := q.b.append(&c.work.unit); err == nil && at != 0 {
+			q.lastEnd, end = at, max(end, at)
+		} // else the store is closed: the next master delivers them again
+		q.dispatch()
+		end = max(end, q.unlock())
+		tags = tags[n:]
+	}
+	return end
+}
+
+// settleAuto settles what is accepted as it is handed over.
+func (c *Client) settleAuto(list []Delivery) {
+	w := &c.work
+	for i := 0; i < len(list); {
+		d := &list[i]
+		if !d.auto || d.Tag == nil {
+			i++
+			continue
+		}
+		q := d.Tag.q
+		q.mu.Lock()
+		w.ranges = w.ranges[:0]
+		for ; i < len(list) && list[i].auto && list[i].Tag != nil && list[i].Tag.q == q; i++ {
+			q.accept(w, c, list[i].Tag)
+		}
+		q.writeAccepted(w)
+		if _, at, err := q.b.append(&w.unit); err == nil && at != 0 {
+			q.lastEnd = at
+		}
+		q.dispatch()
+		q.unlock()
+	}
+}
+
+// settle puts into w's unit what the outcome of tags, all of this locked queue, means.
+func (q *queue) settle(w *writer, c *Client, tags []Tag, o Outcome) {
+	w.ranges = w.ranges[:0]
+	switch o {
+	case Accepted:
+		for _, e := range tags {
+			q.accept(w, c, e)
+		}
+		q.writeAccepted(w)
+	case Received:
+		for _, e := range tags {
+			q.assign(w, c, e)
+		}
+	default:
+		for i := len(tags) - 1; i >= 0; i-- { // from the last, so that each returns to the front
+			q.decline(w, c, tags[i], o)
+		}
+		q.writeAccepted(w)
+	}
+}
+
+// holds says whether e is in flight to c, outside of transactions.
+func (q *queue) holds(c *Client, e *entry) bool {
+	return e.state == stateFlight && e.sub.client == c && !e.inTx
+}
+
+// accept ends a delivery well.
+func (q *queue) accept(w *writer, c *Client, e *entry) {
+	if !q.holds(c, e) {
+		return
+	}
+	s := e.sub
+	q.land(e)
+	q.finish(w, e)
+	q.dequeued++
+	q.feed(s)
+}
+
+// finish ends an entry that is in no list.
+func (q *queue) finish(w *writer, e *entry) {
+	e.state = stateGone
+	q.b.discharge(e)
+	q.depth--
+	if e.logged() {
+		q.bytes -= min(q.bytes, uint64(e.sizeBytes))
+		w.ranges = addRange(w.ranges, e.seq)
+	}
+	e.msg = nil
+}
+
+// writeAccepted puts what finish gathered into the unit.
+func (q *queue) writeAccepted(w *writer) {
+	if len(w.ranges) == 0 {
+		return
+	}
+	if len(w.ranges) > 1 {
+		w.ranges = joinRanges(w.ranges)
+	}
+	w.unit.Settle(q.id, w.ranges)
+	w.ranges = w.ranges[:0]
+}
+
+// joinRanges sorts what is not, and joins neighbours.
+func joinRanges(list []persist.Range) []persist.Range {
+	slices.SortFunc(list, func(a, b persist.Range) int { return compare(uint64(a.First), uint64(b.First)) })
+	out := list[:1]
+	for _, r := range list[1:] {
+		last := &out[len(out)-1]
+		if last.Last+1 == r.First && last.Last.Class() == r.First.Class() {
+			last.Last = r.Last
+		} else {
+			out = append(out, r)
+		}
+	}
+	return out
+}
+
+// assign notes that the peer has a QoS 2 delivery.
+func (q *queue) assign(w *writer, c *Client, e *entry) {
+	if !q.holds(c, e) || e.received {
+		return
+	}
+	e.received = true
+	if e.logged() {
+		w.unit.Assign(q.id, e.seq, persist.Assignment{State: assignReceived})
+	}
+}
+
+// decline ends a delivery otherwise.
+func (q *queue) decline(w *writer, c *Client, e *entry, o Outcome) {
+	if !q.holds(c, e) {
+		return
+	}
+	s := e.sub
+	switch {
+	case o == Released:
+		q.giveBack(e)
+	case o == Rejected:
+		q.land(e)
+		q.refuse(w, e, ReasonRejected)
+	default:
+		if o == FailedHere {
+			e.shunned = s
+		}
+		q.fail(w, e)
+	}
+	q.feed(s)
+}
+
+// fail counts a failed delivery, and sends to the dead letters what failed too often.
+func (q *queue) fail(w *writer, e *entry) {
+	e.attempts = min(e.attempts, ^uint32(0)-1) + 1
+	if most := q.policy.MaxRedeliveries; most >= 0 && int64(e.attempts) > int64(most) && q.kind != kindInbox {
+		q.land(e)
+		q.refuse(w, e, ReasonRedelivery)
+		return
+	}
+	if e.logged() {
+		w.unit.Attempt(q.id, e.seq, e.attempts, 0, e.grant.bytes())
+	}
+	q.giveBack(e)
+}
+
+// refuse sends an entry that is in no list to the dead letters; an inbox, and what lives as long as a connection, has none.
+func (q *queue) refuse(w *writer, e *entry, reason string) {
+	if q.kind == kindQueue || q.kind == kindDurable {
+		q.die(e, reason)
+		return
+	}
+	q.drop1(reason)
+	q.finish(w, e)
+}

@@ -1,0 +1,295 @@
+package core
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/havenmq/havenmq/persist"
+)
+
+// transaction is what a client does later, all or nothing. Publishes and settles are kept as they come; deliveries that
+// it settles stay in flight until it commits.
+type transaction struct {
+	publishes []pledge
+	settles   []promise
+	bytes     int64
+	ops       int
+	failed    error // why it cannot be committed any more
+}
+
+type pledge struct {
+	m       *Message
+	inbound uint16
+}
+
+type promise struct {
+	tags    []Tag
+	outcome Outcome
+}
+
+func (c *Client) transact(op *Op) {
+	if op.Kind == OpBegin {
+		c.begin(op)
+		return
+	}
+	t := c.txs[op.Tx]
+	if t == nil {
+		c.answer(op, 0, noTransaction(op.Tx))
+		return
+	}
+	delete(c.txs, op.Tx)
+	c.nTxs.Add(-1)
+	if op.Kind == OpRollback {
+		c.free(t)
+		c.answer(op, c.lastPos(), nil)
+		return
+	}
+	end, err := c.commitTx(t)
+	c.answer(op, end, err)
+}
+
+func noTransaction(id TxID) error {
+	return &Error{CodeNotFound, fmt.Sprintf("transaction %d", id), "it is not open: it was committed, rolled back, or never begun"}
+}
+
+// maxTxs bounds the transactions that one connection has open.
+const maxTxs = 1024
+
+func (c *Client) begin(op *Op) {
+	switch {
+	case c.txs[op.Tx] != nil || op.Tx == 0:
+		c.answer(op, 0, &Error{CodeInvalid, fmt.Sprintf("transaction %d", op.Tx), "it is open already"})
+		return
+	case len(c.txs) >= maxTxs:
+		c.answer(op, 0, &Error{CodeFull, "transactions", fmt.Sprintf("%d are open on this connection: end some first", maxTxs)})
+		return
+	case c.txs == nil:
+		c.txs = map[TxID]*transaction{}
+	}
+	c.txs[op.Tx] = &transaction{}
+	c.nTxs.Add(1)
+	c.answer(op, 0, nil)
+}
+
+// join adds n operations of so many bytes to a transaction, or says why it may not.
+func (c *Client) join(id TxID, n int, bytes int64) (*transaction, error) {
+	t := c.txs[id]
+	if t == nil {
+		return nil, noTransaction(id)
+	}
+	t.ops += n
+	t.bytes += bytes
+	if t.ops > c.b.limits.TxOps || t.bytes > c.b.limits.TxBytes {
+		t.failed = &Error{CodeFull, fmt.Sprintf("transaction %d", id),
+			fmt.Sprintf("it has %d operations and %d bytes: the limits are %d and %d; commit more often", t.ops, t.bytes, c.b.limits.TxOps, c.b.limits.TxBytes)}
+	}
+	return t, t.failed
+}
+
+func (c *Client) publishInTx(op *Op) {
+	c.received.Add(1)
+	t, err := c.join(op.Tx, 1, int64(len(op.Message.Bare)+entryBytes))
+	if err == nil {
+		if r := c.route(op.Message.To); r.err != nil {
+			err, t.failed = r.err, r.err
+		}
+	}
+	if err == nil {
+		t.publishes = append(t.publishes, pledge{op.Message, op.Inbound})
+	}
+	c.answer(op, 0, err)
+}
+
+func (c *Client) settleInTx(op *Op) {
+	t, err := c.join(op.Tx, len(op.Tags), int64(8*len(op.Tags)))
+	if err != nil {
+		c.answer(op, 0, err)
+		return
+	}
+	p := promise{outcome: op.Outcome}
+	for _, e := range op.Tags {
+		if e == nil {
+			continue
+		}
+		e.q.mu.Lock()
+		if e.q.holds(c, e) {
+			e.inTx = true
+			p.tags = append(p.tags, e)
+		}
+		e.q.mu.Unlock()
+	}
+	if len(p.tags) > 0 {
+		t.settles = append(t.settles, p)
+	}
+	c.answer(op, 0, nil)
+}
+
+// free ends a transaction that comes to nothing: its deliveries are in flight as if nothing had been said.
+func (c *Client) free(t *transaction) {
+	for _, p := range t.settles {
+		for _, e := range p.tags {
+			e.q.mu.Lock()
+			if e.mine(c) {
+				e.inTx = false
+			}
+			e.q.mu.Unlock()
+		}
+	}
+}
+
+// commitTx does all that t holds in one unit.
+func (c *Client) commitTx(t *transaction) (end persist.Pos, err error) {
+	if t.failed != nil {
+		c.free(t)
+		return 0, t.failed
+	}
+	for {
+		routes, err := c.routesOf(t)
+		if err != nil {
+			c.free(t)
+			return 0, rolledBack(err)
+		}
+		queues := queuesOf(t, routes)
+		if !lockAll(queues) {
+			for _, r := range routes {
+				r.version = 0
+			}
+			continue
+		}
+		end, err = c.commitLocked(t, routes)
+		for _, q := range queues {
+			q.dispatch()
+			q.await()
+		}
+		for _, q := range queues {
+			if dead := q.release(); len(dead) > 0 {
+				end = max(end, c.b.bury(q, dead))
+			}
+		}
+		if err != nil {
+			c.free(t)
+			return 0, rolledBack(err)
+		}
+		return end, nil
+	}
+}
+
+func rolledBack(err error) error {
+	return &Error{CodeRolledBack, "transaction", "it was rolled back: " + err.Error()}
+}
+
+func (c *Client) routesOf(t *transaction) ([]*route, error) {
+	routes := make([]*route, len(t.publishes))
+	for i, p := range t.publishes {
+		if routes[i] = c.route(p.m.To); routes[i].err != nil {
+			return nil, routes[i].err
+		}
+	}
+	return routes, nil
+}
+
+// queuesOf lists all queues that a transaction touches, once each, in order of rank.
+func queuesOf(t *transaction, routes []*route) []*queue {
+	var list []*queue
+	for _, r := range routes {
+		for _, x := range r.targets {
+			list = append(list, x.q)
+		}
+	}
+	for i := range t.settles {
+		p := &t.settles[i]
+		p.tags = slices.DeleteFunc(p.tags, func(e *entry) bool { return e.q.isClosed() })
+		for _, e := range p.tags {
+			list = append(list, e.q)
+		}
+	}
+	slices.SortFunc(list, func(a, b *queue) int { return compare(a.rank, b.rank) })
+	return slices.Compact(list)
+}
+
+func (q *queue) isClosed() bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.closed
+}
+
+// lockAll locks queues; false: one that was published to is gone, and none is locked.
+func lockAll(list []*queue) bool {
+	for i, q := range list {
+		q.mu.Lock()
+		if q.closed {
+			for _, q := range list[:i+1] {
+				q.mu.Unlock()
+			}
+			return false
+		}
+	}
+	return true
+}
+
+// commitLocked writes the unit, and does in memory what it says once the log has taken it. Only acceptances are part of
+// it: other outcomes follow in a unit of their own, as a delivery that is told twice that it failed harms nobody.
+func (c *Client) commitLocked(t *transaction, routes []*route) (persist.Pos, error) {
+	w := &c.work
+	w.places = w.places[:0]
+	for i, p := range t.publishes {
+		kept, err := retainingOf(p.m)
+		if err != nil {
+			w.unit.Reset()
+			w.places = w.places[:0]
+			return 0, err
+		}
+		c.b.place(w, routes[i], p.m)
+		c.b.retain(w, p.m, kept)
+	}
+	for _, p := range t.settles {
+		if p.outcome == Accepted {
+			c.draft(w, p.tags)
+		}
+	}
+	end, err := c.b.commit(w)
+	if err != nil {
+		return 0, err
+	}
+	for _, p := range t.settles {
+		c.fulfil(w, p)
+	}
+	return end, nil
+}
+
+// draft writes acceptances of locked queues, and changes nothing in memory.
+func (c *Client) draft(w *writer, tags []Tag) {
+	for len(tags) > 0 {
+		q, n := tags[0].q, 0
+		w.ranges = w.ranges[:0]
+		for ; n < len(tags) && tags[n].q == q; n++ {
+			if e := tags[n]; e.mine(c) && e.logged() {
+				w.ranges = addRange(w.ranges, e.seq)
+			}
+		}
+		q.writeAccepted(w)
+		tags = tags[n:]
+	}
+}
+
+// fulfil does in memory what was promised; what the log has not heard of yet follows.
+func (c *Client) fulfil(w *writer, p promise) {
+	for i, e := range p.tags {
+		if !e.mine(c) {
+			continue
+		}
+		e.inTx = false
+		c.settled.Add(1)
+		e.q.settle(w, c, p.tags[i:i+1], p.outcome)
+		if p.outcome == Accepted {
+			w.unit.Reset() // the transaction's own unit says so
+		} else if _, end, err := c.b.append(&w.unit); err == nil && end != 0 {
+			e.q.lastEnd = end
+		}
+	}
+}
+
+// mine says whether e, whose queue is locked, is in flight to c in an open transaction.
+func (e *entry) mine(c *Client) bool {
+	return e.state == stateFlight && e.inTx && e.sub.client == c
+}

@@ -1,0 +1,144 @@
+package core
+
+import (
+	"encoding/binary"
+
+	"github.com/havenmq/havenmq/persist"
+)
+
+// pendingWill is the will of a client that is away, to be published at atMs.
+type pendingWill struct {
+	will *Will
+	atMs int64
+}
+
+// A will's row, in TableSessions under 'w' clientID: version(1) delayS(varint) header(bytes) bare.
+const willVersion = 1
+
+// willGraceMs is how long the wills of clients that were connected to the master before wait for their clients to come
+// back to the new one.
+const willGraceMs = 5000
+
+// leaveWill remembers the will that a client connects with, here and in the store: the next master publishes it if this
+// one and the client are both gone. It replaces one that waited.
+func (c *Client) leaveWill(will *Will) (persist.Pos, error) {
+	if c.id == "" || c.inbox == nil {
+		c.will = will
+		return 0, nil
+	}
+	b, w := c.b, &c.work
+	b.mu.Lock()
+	_, had := b.wills[c.id]
+	delete(b.wills, c.id)
+	b.mu.Unlock()
+	c.will = will
+	w.key = sessionKey(w.key[:0], rowWill, c.id)
+	switch {
+	case will != nil:
+		w.header = appendHeader(w.header[:0], will.Message)
+		w.value = binary.AppendVarint(append(w.value[:0], willVersion), will.DelayS)
+		w.value = append(appendBytes(w.value, w.header), will.Message.Bare...)
+		w.unit.Put(persist.TableSessions, w.key, w.value)
+	case had:
+		w.unit.Delete(persist.TableSessions, w.key)
+	}
+	_, pos, err := b.append(&w.unit)
+	return pos, err
+}
+
+func (b *Broker) readWill(value []byte) (*Will, error) {
+	r := reader{b: value}
+	version, delayS := r.byte(), r.varint()
+	header := r.bytes(uint64(len(value)))
+	if r.bad || version != willVersion {
+		return nil, &Error{CodeInternal, "stored will", "it cannot be read: run `havenmq store check` on the data directory"}
+	}
+	m, err := b.decodeMessage(header, append([]byte(nil), r.b...), Destination{})
+	return &Will{Message: m, DelayS: delayS}, err
+}
+
+// takeWill says what to publish as the connection ends: nothing after a goodbye, nothing yet if there is a delay, and
+// nothing if the broker stops. b.mu is locked.
+func (c *Client) takeWill() *Will {
+	b, will := c.b, c.will
+	c.will = nil
+	if will == nil || b.shut.Load() {
+		return nil
+	}
+	takenOver := c.holds && b.holders[c.id] != c
+	switch {
+	case takenOver && (will.DelayS > 0 || c.parted):
+		return nil // the session goes on [MQTT-3.1.3-9]; its row is the new connection's
+	case takenOver:
+		return will
+	case c.parted:
+		c.dropWillRow()
+		return nil
+	case will.DelayS > 0 && c.inbox != nil:
+		delayS := min(will.DelayS, c.inbox.expiryS) // it comes no later than the session's end [MQTT-3.1.2-8]
+		if delayS > 0 {
+			b.wills[c.id] = pendingWill{will, b.nowMs() + delayS*1000}
+			return nil
+		}
+	}
+	c.dropWillRow()
+	return will
+}
+
+func (c *Client) dropWillRow() {
+	if c.inbox != nil {
+		c.b.dropWillRow(c.id)
+	}
+}
+
+// dropWillRow removes a stored will.
+func (b *Broker) dropWillRow(clientID string) {
+	w := b.borrow()
+	defer b.giveBack(w)
+	w.key = sessionKey(w.key[:0], rowWill, clientID)
+	w.unit.Delete(persist.TableSessions, w.key)
+	if _, _, err := b.append(&w.unit); err != nil {
+		b.fault("stored will", err)
+	}
+}
+
+// fireWills publishes what is due.
+func (b *Broker) fireWills(nowMs int64) {
+	b.mu.Lock()
+	var due []*Will
+	for id, p := range b.wills {
+		if p.atMs <= nowMs {
+			due = append(due, p.will)
+			delete(b.wills, id)
+			b.dropWillRow(id)
+		}
+	}
+	b.mu.Unlock()
+	for _, will := range due {
+		b.publishWill(will)
+	}
+}
+
+func (b *Broker) publishWill(will *Will) {
+	if err := b.Publish(will.Message); err != nil {
+		b.fault("will to "+will.Message.To.String(), err)
+	}
+}
+
+// Publish puts a message where it belongs, for the broker itself: wills, and what the operator sends. Nobody is asked
+// for permission: a will's sender was asked when it connected. It does not wait for the log.
+func (b *Broker) Publish(m *Message) error {
+	c := &Client{b: b, id: m.Publisher}
+	for {
+		r := &route{to: m.To}
+		if r.err = m.To.Validate(); r.err == nil {
+			b.fillRoute(r, m.To, m.Publisher)
+		}
+		if r.err != nil {
+			return r.err
+		}
+		if _, ok, err := c.put(&c.work, r, m, 0); ok {
+			return err
+		}
+	}
+}
