@@ -34,6 +34,14 @@ func (e *DamageError) Error() string {
 	return fmt.Sprintf("%s is damaged at offset %d (position %d): expected %s: %s", e.File, e.Offset, e.Pos, e.Expected, e.Advice)
 }
 
+const damageAdvice = "the files were left as they are; in a cluster start this node with an empty directory, alone restore the file " +
+	"or see `havenmq store check`"
+
+// damageAt says that the file of the segment that starts at first does not hold at position p what it should.
+func damageAt(file string, first, p Pos, expected string) *DamageError {
+	return &DamageError{File: file, Offset: segmentHeaderBytes + int64(p-first), Pos: p, Expected: expected, Advice: damageAdvice}
+}
+
 // formatError says why bytes are not a record, unit, batch or header of ours.
 type formatError struct {
 	what string

@@ -83,6 +83,9 @@ func (f *fields) rest(limit uint64) []byte  { return f.take(uint64(len(f.b)), li
 
 func (f *fields) content(op *Op) {
 	id, header, body := f.uvarint(), f.uvarint(), f.uvarint()
+	if sum := f.take(sumBytes, sumBytes); sum != nil {
+		op.Sum = binary.LittleEndian.Uint32(sum)
+	}
 	op.ID = f.take(id, MaxKeyBytes)
 	op.Header = f.take(header, MaxValueBytes)
 	op.Body = f.take(body, MaxUnitBytes)

@@ -7,7 +7,7 @@ const (
 	CodeEpochBegin      Code = 1 + iota // Epoch
 	CodeConfig                          // Value: opaque seats
 	CodeTrim                            // LogStart
-	CodeMessage                         // ID, Header, Body; its record's position is the message's name
+	CodeMessage                         // ID, Header, Body, Sum; its record's position is the message's name
 	CodeEnqueue                         // Message, SizeBytes, Targets, ExpiryMs, NotBeforeMs
 	CodeSettle                          // Queue, Ranges
 	CodeAttempt                         // Queue, Seq, Attempts, NotBeforeMs, Note
@@ -19,7 +19,7 @@ const (
 	CodeTxPrepare                       // Key: transaction id; the rest of the unit is its content
 	CodeTxCommit                        // Key
 	CodeTxRollback                      // Key
-	CodeRelocateMessage                 // Message (first position), ID, Header, Body, Entries
+	CodeRelocateMessage                 // Message (first position), ID, Header, Body, Sum, Entries
 	CodeRelocateRow                     // Table, Key, Value
 	CodeRelocateTails                   // Queue, UpTo: the counters given out so far
 	codeEnd
@@ -35,6 +35,7 @@ type Op struct {
 	ID          []byte
 	Header      []byte
 	Body        []byte
+	Sum         uint32 // CRC-32C of ID, Header and Body; who reads a record without its batch checks it
 	Message     Pos
 	SizeBytes   uint32
 	Targets     []Target

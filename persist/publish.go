@@ -155,8 +155,7 @@ func (l *Log) applyFromFile(to Pos) (bool, error) {
 		l.closeReader()
 		if !atEnd { // of the segment: the next one has it
 			if err == nil || errors.Is(err, io.EOF) {
-				err = &DamageError{File: l.segs.name(first), Offset: segmentHeaderBytes + int64(a.pos-first), Pos: a.pos,
-					Expected: why, Advice: damageAdvice}
+				err = damageAt(l.segs.name(first), first, a.pos, why)
 			}
 			return false, err
 		}

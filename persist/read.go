@@ -3,6 +3,7 @@ package persist
 import (
 	"encoding/binary"
 	"errors"
+	"hash/crc32"
 	"io"
 	"sync"
 )
@@ -19,11 +20,20 @@ func (l *Log) readRecord(p Pos, op *Op, buf []byte) ([]byte, error) {
 			return out, decodeContent(out, p, op)
 		}
 	}
-	buf, err := l.readFile(p, buf)
+	g, f, err := l.segs.pin(p)
 	if err != nil {
 		return buf, err
 	}
-	return buf, decodeContent(buf, p, op)
+	defer l.segs.unpin(g)
+	buf, err = readFile(f, segmentHeaderBytes+int64(p-g.first), p, buf)
+	if err == nil {
+		err = decodeContent(buf, p, op)
+	}
+	var bad *formatError
+	if errors.As(err, &bad) {
+		err = damageAt(l.segs.name(g.first), g.first, p, "a message, but found "+bad.what)
+	}
+	return buf, err
 }
 
 // decodeContent decodes one record that must hold a message.
@@ -34,7 +44,15 @@ func decodeContent(record []byte, p Pos, op *Op) error {
 	if err == nil && (!more || op.Code != CodeMessage && op.Code != CodeRelocateMessage) {
 		err = &formatError{"no message", p}
 	}
+	if err == nil && op.Sum != contentSum(op) {
+		err = &formatError{"a message whose checksum does not hold", p}
+	}
 	return err
+}
+
+func contentSum(op *Op) uint32 {
+	sum := crc32.Update(crc32.Checksum(op.ID, castagnoli), castagnoli, op.Header)
+	return crc32.Update(sum, castagnoli, op.Body)
 }
 
 // copyTail copies the record at p out of what is not written yet.
@@ -67,14 +85,8 @@ func recordBytes(b []byte) uint64 {
 	return n + 1 + uint64(k)
 }
 
-// readFile reads the record at p from its segment into buf.
-func (l *Log) readFile(p Pos, buf []byte) ([]byte, error) {
-	g, f, err := l.segs.pin(p)
-	if err != nil {
-		return buf, err
-	}
-	defer l.segs.unpin(g)
-	off := segmentHeaderBytes + int64(p-g.first)
+// readFile reads the record at p, which stands at offset off of its segment's file, into buf.
+func readFile(f File, off int64, p Pos, buf []byte) ([]byte, error) {
 	buf = grown(buf, readAhead)
 	got, err := f.ReadAt(buf, off)
 	if err != nil && !errors.Is(err, io.EOF) {
@@ -119,8 +131,7 @@ func (l *Log) scanSegment(first Pos, f func(op *Op) bool) error {
 		h, batch, why, err := br.next()
 		if why != "" {
 			if err == nil || errors.Is(err, io.EOF) {
-				err = &DamageError{File: l.segs.name(first), Offset: segmentHeaderBytes + int64(br.pos-first), Pos: br.pos,
-					Expected: why, Advice: damageAdvice}
+				err = damageAt(l.segs.name(first), first, br.pos, why)
 			}
 			return err
 		}

@@ -18,6 +18,10 @@ const (
 	placeClass  = 0x0f
 )
 
+// sumBytes is the size of a message's checksum. A message is read without its batch, so that its batch's checksum does
+// not guard it then; RELOCATE would give rotten bytes a fresh one.
+const sumBytes = 4
+
 // maxRecordHeader is the most that a record's code and length take.
 const maxRecordHeader = 1 + binary.MaxVarintLen32
 

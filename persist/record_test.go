@@ -41,7 +41,7 @@ func wholeUnit() (*Unit, []Op) {
 		{Code: CodeEpochBegin, Epoch: 3},
 		{Code: CodeConfig, Value: []byte("seats")},
 		{Code: CodeTrim, LogStart: 4096},
-		{Code: CodeMessage, ID: []byte("id"), Header: []byte("head"), Body: bytes.Repeat([]byte("b"), 200)},
+		{Code: CodeMessage, ID: []byte("id"), Header: []byte("head"), Body: bytes.Repeat([]byte("b"), 200), Sum: 3563255547},
 		{Code: CodeEnqueue, Message: base + Pos(ref), SizeBytes: 204, ExpiryMs: 1700000000000, NotBeforeMs: 5,
 			Targets: []Target{{Queue: 1, Seq: s1}, {Queue: 2, Seq: s3, Note: []byte("note")}}},
 		{Code: CodeEnqueue, Message: 55, SizeBytes: 66, Targets: []Target{{Queue: 3, Seq: s2}}},
@@ -54,7 +54,8 @@ func wholeUnit() (*Unit, []Op) {
 		{Code: CodeDelete, Table: TableRetained, Key: []byte("k")},
 		{Code: CodeTxCommit, Key: []byte("t")},
 		{Code: CodeTxRollback, Key: []byte("t")},
-		{Code: CodeRelocateMessage, Message: 77, ID: []byte("id"), Header: []byte("head"), Body: []byte("body"), Entries: []PlacedEntry{entry, bare}},
+		{Code: CodeRelocateMessage, Message: 77, ID: []byte("id"), Header: []byte("head"), Body: []byte("body"),
+			Sum: 2983448981, Entries: []PlacedEntry{entry, bare}},
 		{Code: CodeRelocateRow, Table: TableFilters, Key: []byte("k"), Value: []byte("v")},
 		{Code: CodeRelocateTails, Queue: 8, UpTo: tails},
 	}
@@ -110,9 +111,9 @@ func TestGoldenRecords(t *testing.T) {
 		{func(u *Unit) { u.EpochBegin(1) }, "01 01 01"},
 		{func(u *Unit) { u.Config([]byte{9}) }, "02 01 09"},
 		{func(u *Unit) { u.Trim(128) }, "03 02 8001"},
-		{func(u *Unit) { u.Message([]byte("i"), []byte("h"), []byte("bb")) }, "04 07 01 01 02 69 68 6262"},
+		{func(u *Unit) { u.Message([]byte("i"), []byte("h"), []byte("bb")) }, "04 0b 01 01 02 807ab126 69 68 6262"},
 		{func(u *Unit) { u.Enqueue(u.Message(nil, nil, []byte{1}), []Target{{Queue: 5, Seq: s}}, 1, 0) },
-			"04 04 00 00 01 01  05 08 0c 01 02 00 05 05 ac02"},
+			"04 08 00 00 01 52d016a0 01  05 08 14 01 02 00 05 05 ac02"},
 		{func(u *Unit) { u.EnqueueStored(3, 1, []Target{{Queue: 5, Seq: s, Note: []byte("n")}}, 0, 0) }, "05 0a 07 01 00 00 05 25 ac02 01 6e"},
 		{func(u *Unit) { u.Settle(5, []Range{{s, s}}) }, "06 04 05 05 ac02"},
 		{func(u *Unit) { u.Settle(5, []Range{{s, s + 2}}) }, "06 05 05 15 ac02 02"},
@@ -127,7 +128,7 @@ func TestGoldenRecords(t *testing.T) {
 		{func(u *Unit) { u.TxRollback([]byte("t")) }, "0f 01 74"},
 		{func(u *Unit) {
 			u.RelocateMessage(3, nil, nil, []byte{1}, []PlacedEntry{{Queue: 5, Entry: Entry{Seq: s, SizeBytes: 1, ShareBytes: 2, Attempts: 3}}})
-		}, "10 0e 03 00 00 01 01 05 05 ac02 01 02 00 00 03"},
+		}, "10 12 03 00 00 01 52d016a0 01 05 05 ac02 01 02 00 00 03"},
 		{func(u *Unit) { u.RelocateRow(TableSettings, []byte("k"), []byte("v")) }, "11 04 09 01 6b 76"},
 		{func(u *Unit) { u.RelocateTails(5, [Classes]uint64{5: 300}) }, "12 04 05 20 ac02"},
 	} {
@@ -146,25 +147,26 @@ func TestGoldenRecords(t *testing.T) {
 
 func TestDecoderFailsClosed(t *testing.T) {
 	for name, h := range map[string]string{
-		"code 0":                "0000",
-		"unknown code":          "1300",
-		"no length":             "06",
-		"length past the end":   "0605",
-		"endless length":        "06ffffffffffffffffffffff",
-		"queue 0":               "0603000501",
-		"class 10":              "0603050a01",
-		"unknown flag":          "0603058501",
-		"run out of its class":  "060c0515ffffffffffffff7f01",
-		"left over":             "01020100",
-		"unknown table":         "0c02006b",
-		"table to come":         "0c020a6b",
-		"flag 2":                "090305 02 00",
-		"mask of 11 classes":    "0904050080 08",
-		"message ahead":         "05040002 0000",
-		"message before unit":   "0504 02 020000",
-		"prepare not first":     "0e0174 0d0174",
-		"body past its record":  "0403000002",
-		"packet id over 16 bit": "0a07 0505 01 808004 00",
+		"code 0":                 "0000",
+		"unknown code":           "1300",
+		"no length":              "06",
+		"length past the end":    "0605",
+		"endless length":         "06ffffffffffffffffffffff",
+		"queue 0":                "0603000501",
+		"class 10":               "0603050a01",
+		"unknown flag":           "0603058501",
+		"run out of its class":   "060c0515ffffffffffffff7f01",
+		"left over":              "01020100",
+		"unknown table":          "0c02006b",
+		"table to come":          "0c020a6b",
+		"flag 2":                 "090305 02 00",
+		"mask of 11 classes":     "0904050080 08",
+		"message ahead":          "05040002 0000",
+		"message before unit":    "0504 02 020000",
+		"prepare not first":      "0e0174 0d0174",
+		"body past its record":   "0407000002 00000000",
+		"no room for a checksum": "0403000000",
+		"packet id over 16 bit":  "0a07 0505 01 808004 00",
 	} {
 		b, err := hex.DecodeString(strings.ReplaceAll(h, " ", ""))
 		if err != nil {
@@ -235,7 +237,7 @@ func TestUnitResetKeepsOnlySmallBuffers(t *testing.T) {
 func FuzzDecoder(f *testing.F) {
 	u, _ := wholeUnit()
 	f.Add(u.buf)
-	f.Add([]byte("\x0d\x01t\x04\x03\x00\x00\x00"))
+	f.Add([]byte("\x0d\x01t\x04\x07\x00\x00\x00\x00\x00\x00\x00"))
 	f.Add([]byte("\x06\xff\xff\xff\xff\x0f"))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		const base = 1 << 20
@@ -254,7 +256,7 @@ func FuzzDecoder(f *testing.F) {
 			}
 			rebuild(again, &op)
 			c := op
-			c.Pos, c.Message = 0, 0
+			c.Pos, c.Message, c.Sum = 0, 0, 0
 			before = append(before, clone(c))
 		}
 		if again.invalid || again.tooLarge {
@@ -265,7 +267,7 @@ func FuzzDecoder(f *testing.F) {
 			t.Fatalf("%d operations, then %d", len(before), len(after))
 		}
 		for i := range after {
-			after[i].Pos, after[i].Message = 0, 0
+			after[i].Pos, after[i].Message, after[i].Sum = 0, 0, 0
 			if !reflect.DeepEqual(before[i], clone(after[i])) {
 				t.Fatalf("%+v, then %+v", before[i], after[i])
 			}

@@ -163,11 +163,8 @@ func (r *recovery) unlink(first Pos) error {
 	return r.fs.SyncDir(r.dir)
 }
 
-const damageAdvice = "the files were left as they are; in a cluster start this node with an empty directory, alone restore the file " +
-	"or see `havenmq store check`"
-
 func (r *recovery) damage(first, p Pos, expected string) error {
-	return &DamageError{File: r.name(first), Offset: segmentHeaderBytes + int64(p-first), Pos: p, Expected: expected, Advice: damageAdvice}
+	return damageAt(r.name(first), first, p, expected)
 }
 
 // scan walks the batches of all segments from the one on that the index's position lies in.

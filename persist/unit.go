@@ -1,6 +1,9 @@
 package persist
 
-import "encoding/binary"
+import (
+	"encoding/binary"
+	"hash/crc32"
+)
 
 // MessageRef is a message's offset in the unit that carries it: Append's base plus it is the message's position.
 type MessageRef uint64
@@ -37,7 +40,7 @@ func (u *Unit) Message(id, header, body []byte) MessageRef {
 	u.grows = true
 	if u.bound(id, MaxKeyBytes) && u.bound(header, MaxValueBytes) && u.bound(body, MaxUnitBytes-MaxValueBytes) {
 		size := uvarintLen(uint64(len(id))) + uvarintLen(uint64(len(header))) + uvarintLen(uint64(len(body))) +
-			len(id) + len(header) + len(body)
+			sumBytes + len(id) + len(header) + len(body)
 		u.buf = append(u.buf, byte(CodeMessage))
 		u.uvarint(uint64(size))
 		u.content(id, header, body)
@@ -260,9 +263,12 @@ func (u *Unit) content(id, header, body []byte) {
 	u.uvarint(uint64(len(id)))
 	u.uvarint(uint64(len(header)))
 	u.uvarint(uint64(len(body)))
+	u.buf = append(u.buf, 0, 0, 0, 0)
+	start := len(u.buf)
 	u.buf = append(u.buf, id...)
 	u.buf = append(u.buf, header...)
 	u.buf = append(u.buf, body...)
+	binary.LittleEndian.PutUint32(u.buf[start-sumBytes:], crc32.Checksum(u.buf[start:], castagnoli))
 }
 
 func (u *Unit) queue(q QueueID) {
