@@ -1,6 +1,7 @@
 package persist
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"math"
@@ -10,7 +11,8 @@ import (
 )
 
 const (
-	// openBatchBytes seals a batch that is being filled: a larger one only delays what waits in it.
+	// openBatchBytes seals a batch that is being filled: a larger one only delays what waits in it. So does a segment's
+	// size: only a unit that is larger makes a segment larger.
 	openBatchBytes = 4 << 20
 	// keepBatchBytes is the largest buffer that is kept for the next batch, keepBatches how many are.
 	keepBatchBytes = 8 << 20
@@ -41,9 +43,11 @@ type Log struct {
 	progress Progress
 	sync     Sync
 	limit    uint64 // storeUsage; 0 none
-	now      func() time.Time
-	logf     func(format string, args ...any)
-	fatal    func(error)
+	// batchLimit is the most that a batch of more than one unit takes.
+	batchLimit int
+	now        func() time.Time
+	logf       func(format string, args ...any)
+	fatal      func(error)
 
 	mu        sync.Mutex
 	tail      []*logBatch // appended and not applied, or held; only the last may be open
@@ -174,7 +178,7 @@ func (l *Log) full(more uint64) bool {
 func (l *Log) open(n int) *logBatch {
 	if k := len(l.tail); k > 0 && !l.tail[k-1].sealed {
 		b := l.tail[k-1]
-		if len(b.buf)+n <= openBatchBytes {
+		if len(b.buf)+n+binary.MaxVarintLen32 <= l.batchLimit {
 			return b
 		}
 		b.sealed = true

@@ -69,7 +69,8 @@ func Open(o Options) (_ *Store, err error) {
 }
 
 func newLog(o *Options) *Log {
-	l := &Log{fs: o.FS, dir: o.Dir, progress: o.Progress, sync: o.Sync, limit: o.StoreUsage, now: o.Now, logf: o.Logf,
+	l := &Log{fs: o.FS, dir: o.Dir, progress: o.Progress, sync: o.Sync, limit: o.StoreUsage,
+		batchLimit: int(min(openBatchBytes, o.LogSize-segmentHeaderBytes)), now: o.Now, logf: o.Logf,
 		fatal: o.Fatal, refused: ErrClosed, wake: make(chan struct{}, 1), failed: make(chan struct{})}
 	l.segs = segmentSet{fs: o.FS, dir: o.Dir}
 	l.prep = preparer{fs: o.FS, dir: o.Dir, size: o.LogSize, reserve: o.ReserveBytes, failed: l.fail,

@@ -1,0 +1,148 @@
+// Package persist keeps everything that must survive: one log of what was decided, and one index of what the log says.
+// It knows queues, entries and tables; messages, keys and values are opaque to it.
+//
+//	core ── Append(unit) ──► tail in memory ──► committer ──► segment files      (log half)
+//	                              │                 │ written, synced
+//	                              │            Progress (ha) ──► commit, confirm
+//	                              └──────────────► applier ──► index             (index half)
+//	core ◄── Waiter.Advanced() ◄─────────────────────┘
+//
+// # Files of a store's directory
+//
+//	lock                    held while a process has the store
+//	meta                    two slots of what the node remembers (below)
+//	0000000000000179.log    a segment: the log from position 0x179 on
+//	next.N.tmp              a segment being made ready; removed by the next start
+//	reserve                 room kept aside for acks and trims on a full disk
+//	index/                  goleveldb; may be deleted, it is built anew from the log
+//
+// # Positions
+//
+// A position counts the bytes of all batches from the cluster's first on. The log is one contiguous range of positions
+// [log_start, end). Segment headers, and what is left of a segment behind its last batch, take no positions. All
+// integers of fixed size are little-endian. uvarint and varint (zigzag) are those of encoding/binary. CRC is CRC-32C.
+//
+// # Segment
+//
+// A file of preallocated zeros, named by the position of its first batch: 16 hex digits. Its header is 4096 bytes, all
+// of which follow from the log, so that the file is the same on every node:
+//
+//	 0  8  "HavenLog"
+//	 8  4  version, 1
+//	12  4  number n of epochs, at most MaxHistory
+//	16 16  cluster id, zero if there is none yet
+//	32  8  position of the first batch
+//	40  4  CRC of the batch before it, 0 before the first
+//	44  4  zero
+//	48 16n  epoch (8), position of its first batch (8): the newest epochs before this segment, oldest first
+//	   …   zero
+//	4092 4  CRC of all before
+//
+// Then batches, one behind the other, and zeros up to the end of the file.
+//
+// # Batch
+//
+// One atomic write of the committer: a header of 56 bytes, then units.
+//
+//	 0  4  0x514d7648, "HvMQ"
+//	 4  1  version, 1
+//	 5  1  zero
+//	 6  2  flags: the master's Sync in bits 0-5, bit 8 on the first batch of a segment
+//	 8  8  epoch
+//	16  8  base: the position of this header
+//	24  8  commit position that the master knew; at most base
+//	32  8  time, ms since 1970
+//	40  4  length, header included
+//	44  4  number of units, at least 1
+//	48  4  CRC of the batch before, 0 in the very first
+//	52  4  CRC of bytes 0-51 and of all units
+//	56  …  units
+//
+// # Unit
+//
+// All-or-nothing for whoever applies it: its length (uvarint), then records. A unit never spans batches.
+//
+// # Records
+//
+// A record is its code (1 byte), the length of the rest (uvarint), the rest. Any other code, and any byte left over
+// behind a record's fields, is refused: a newer vocabulary fails closed. id, key, value and the like that stand last take
+// what is left; others are preceded by their length (uvarint). queue, counts and positions are uvarints, times varints.
+//
+//	 1 EPOCH_BEGIN      epoch
+//	 2 CONFIG           seats
+//	 3 TRIM             log_start
+//	 4 MESSAGE          len(id) len(header) len(body) CRC(4) id header body
+//	 5 ENQUEUE          name, size of header and body, expiry, notBefore, target…
+//	 6 SETTLE           queue, run…
+//	 7 ATTEMPT          queue, place, attempts, notBefore, note
+//	 8 MOVE             queue, place, target, reason
+//	 9 PURGE            queue, gone (0 or 1), counters
+//	10 ASSIGN           queue, place, packet id, state (1 byte), session
+//	11 PUT              table (1 byte), len(key) key, value
+//	12 DELETE           table (1 byte), key
+//	13 TX_PREPARE       id; must be the first of its unit, whose other records wait for
+//	14 TX_COMMIT        id
+//	15 TX_ROLLBACK      id
+//	16 RELOCATE_MESSAGE first position, then as MESSAGE but id, header and body are followed by entry…
+//	17 RELOCATE_ROW     as PUT
+//	18 RELOCATE_TAILS   queue, counters
+//
+//	place     1 byte: the class in its low four bits, flags above; counter (uvarint)
+//	run       place; with flag 0x10, how many places follow it (uvarint)
+//	target    queue, place; with flag 0x20, len(note) note
+//	entry     queue, place, size, share, expiry, notBefore, attempts; with flag 0x20 len(note) note; with flag 0x40
+//	          len(session) session, packet id, state (1 byte)
+//	counters  mask of classes (uvarint), one uvarint for each bit set
+//	name      of a message: in this unit, twice the distance back from this record's first byte to the MESSAGE's;
+//	          elsewhere, twice its position plus one
+//
+// A message's CRC covers id, header and body: it is read alone, without its batch.
+//
+// # Meta
+//
+// A file of two slots of 4096 bytes, written in turn and synced each time; the valid slot of the higher number counts.
+//
+//	 0  8  "HavenMta"
+//	 8  4  version, 1
+//	12  4  flags: 1 voter, 2 clean, 4 mem_acked
+//	16  8  number of the write
+//	24 16  cluster id      40 16  node id
+//	56  8  promised epoch  64  8  commit hint  72  8  log_start  80  8  trim_at
+//	88  …  advertised address, boot id, master's address, config: each a length (2) and bytes
+//	4092 4  CRC of all before
+//
+// # Goroutines
+//
+//	committer   owns writer: headers, writes, syncs, rotation; then tells Progress
+//	applier     owns applier: applies committed batches to the index, publishes positions, wakes waiters
+//	preparer    makes the next segment's file, keeps the reserve, cuts sealed segments to size
+//	hint        writes the commit hint to meta twice a second, if it moved
+//	keep        has the index flush, relocate and trim twice a second
+//	syncer      at *_mem levels alone: bounds how long bytes stay unsynced
+//
+// Append copies into the open batch under mu and wakes the committer if that is idle. While the committer syncs, the next
+// batch fills: that is the group commit.
+//
+// # Invariants
+//
+//   - start ≤ committed ≤ received ≤ end; synced ≤ received. committed counts what is applied too; none moves back.
+//   - At disk levels nothing counts before it is synced; at *_mem levels meta says mem_acked before anything counts.
+//   - A batch's bytes never change once it is sealed, but for its header, which the committer fills in. Bytes on disk
+//     are never rewritten; what was never whole is cleared at the next start.
+//   - A segment is synced before its successor's header is written, and the successor's name before its first batch
+//     counts: so only the last segment can be torn.
+//   - What follows a tear is zero, and synced, before the next append: nothing of an earlier tail can be read as new.
+//   - A failed write or sync ends the store. A second fsync after a failed one would succeed without having written.
+//   - The index never holds what is not committed, and never flushes past the log's synced end.
+//   - meta's log_start is synced before a segment below it is unlinked.
+//
+// # Lock order
+//
+//	Log.mu → waitList.mu
+//	Log.mu → segmentSet.mu
+//	reportMu → whatever Progress locks
+//	metaFile.write → metaFile.mu
+//
+// None is held over I/O or over a call upwards, but for metaFile.write, which orders the writers of meta, and for reportMu
+// over Progress. appendAgainst calls its two functions under Log.mu: they may not call the log.
+package persist
