@@ -36,6 +36,8 @@ type connection struct {
 	openSent bool
 	clientID string
 	sessions []*session
+	attached int       // handles in use, in all sessions
+	partial  int       // bytes of messages that are not whole yet, in all sessions
 	subs     []*sender // by the low bits of their SubID
 	subsFree []int
 	serial   uint64
@@ -52,6 +54,7 @@ type connection struct {
 
 	began, lastIn, lastOut time.Time
 	peerIdle               time.Duration // we must not be silent for longer; 0 for ever
+	peerChannelMax         uint16
 
 	dirty    []*session // have something to say at the end of the batch
 	withheld []*receiver
@@ -163,6 +166,10 @@ func (c *connection) session(channel uint16) *session {
 func (c *connection) onBegin(channel uint16, b *beginning) {
 	if channel >= maxChannels {
 		c.fail(newError(condFraming, "channel %d is above channel-max %d", channel, maxChannels-1))
+		return
+	}
+	if b.remoteChannel.set || channel > c.peerChannelMax {
+		c.fail(newError(condNotAllowed, "channel %d: a session begins with no remote-channel, and on a channel that its peer can hear too", channel))
 		return
 	}
 	for int(channel) >= len(c.sessions) {

@@ -20,6 +20,7 @@ const (
 
 	capAnonymousRelay symbol = "ANONYMOUS-RELAY"
 	capSole           symbol = "sole-connection-for-container"
+	capDelayed        symbol = "DELAYED_DELIVERY"
 )
 
 // onHeader answers a protocol header (2.2): with ours and goodbye when it is one that we do not speak.
@@ -69,8 +70,8 @@ func (c *connection) onSASL(p performative) {
 // plain reads RFC 4616's message: authorization id, NUL, user, NUL, password.
 func plain(b []byte, r *core.ConnectRequest) bool {
 	parts := bytes.Split(b, []byte{0})
-	if len(parts) != 3 || len(parts[1]) == 0 {
-		return false
+	if len(parts) != 3 || len(parts[1]) == 0 || len(parts[0]) > 0 && !bytes.Equal(parts[0], parts[1]) {
+		return false // nobody may act as somebody else
 	}
 	r.User, r.Password, r.HasLogin = string(parts[1]), clone(parts[2]), true
 	return true
@@ -129,7 +130,7 @@ func (c *connection) onOpen(o *open) {
 	} else {
 		c.peerIdle = idle
 	}
-	c.limits.peerFrame = o.maxFrame
+	c.limits.peerFrame, c.peerChannelMax = o.maxFrame, o.channelMax
 	c.clientID, c.sole = o.containerID, slices.Contains(o.desired, capSole)
 	r := &core.ConnectRequest{Protocol: "amqp", ClientID: o.containerID, Exclusive: c.sole, Proved: c.authed}
 	c.heldAuth, c.waitOpen = len(c.held), true
@@ -168,7 +169,7 @@ func (c *connection) sendOpen(o *open) {
 // ourOpen is our half of open. The prefixes tell JMS clients how to spell and to strip destinations' kinds.
 func (c *connection) ourOpen() *open {
 	o := &open{containerID: c.options.ContainerID, maxFrame: c.limits.ownFrame, channelMax: maxChannels - 1,
-		offered: []symbol{capAnonymousRelay}, properties: pairs{
+		offered: []symbol{capAnonymousRelay, capDelayed}, properties: pairs{
 			{symbol("product"), productName}, {symbol("version"), c.options.Version}, {symbol("platform"), "Go"},
 			{symbol("queue-prefix"), "queue://"}, {symbol("topic-prefix"), "topic://"},
 		}}

@@ -92,6 +92,12 @@ func appendTransfer(dst []byte, f *Frame) []byte {
 	return dst
 }
 
+// headerBytes is how long the header section will be.
+func headerBytes(s *sending) int {
+	var room [64]byte
+	return len(appendHeader(room[:0], s))
+}
+
 // appendHeader writes a message's header section (3.2.1): the broker's, never the sender's.
 func appendHeader(dst []byte, s *sending) []byte {
 	at := len(dst)

@@ -63,8 +63,16 @@ func (s *session) onAttach(a *attach) {
 		c.fail(newError(condFraming, "handle %d is above handle-max %d", a.handle, maxHandle))
 		return
 	}
+	if a.handle > s.highest {
+		s.fail(newError(condNotAllowed, "handle %d is above your own handle-max %d", a.handle, s.highest))
+		return
+	}
 	if s.handles.get(a.handle) != nil {
 		s.fail(newError(condHandleInUse, "handle %d has a link already", a.handle))
+		return
+	}
+	if c.attached >= maxLinks {
+		s.fail(newError(condLimit, "a connection may have %d links", maxLinks))
 		return
 	}
 	l := s.endpointFor(a)
@@ -73,8 +81,9 @@ func (s *session) onAttach(a *attach) {
 		detachWith(old, newError(condStolen, "link %q was attached again", clip(a.name)))
 	}
 	s.handles.put(a.handle, l)
-	if e := c.acceptable(a); e != nil {
-		refuse(l, e)
+	c.attached++
+	if len(a.name) > maxNameBytes {
+		refuse(l, newError(condInvalidField, "a link's name may have %d bytes", maxNameBytes))
 		return
 	}
 	if c.links == nil {
@@ -87,7 +96,7 @@ func (s *session) onAttach(a *attach) {
 	case *sender:
 		l.begin(a)
 	case *coordinator:
-		attachNow(l)
+		l.begin(a)
 	}
 }
 
@@ -102,17 +111,6 @@ func (s *session) endpointFor(a *attach) endpoint {
 		return &coordinator{inbound: inbound}
 	}
 	return &receiver{inbound: inbound}
-}
-
-// acceptable holds the bounds that every attach is under.
-func (c *connection) acceptable(a *attach) *wireError {
-	switch {
-	case len(c.links) >= maxLinks:
-		return newError(condLimit, "a connection may have %d links", maxLinks)
-	case len(a.name) > maxNameBytes:
-		return newError(condInvalidField, "a link's name may have %d bytes", maxNameBytes)
-	}
-	return nil
 }
 
 // attachNow answers an attach: the link stands.
@@ -158,8 +156,9 @@ func (s *session) onDetach(d *detach) {
 		return
 	}
 	c, b := s.conn, l.base()
+	c.attached--
+	s.handles.drop(d.handle)
 	if b.status == detaching {
-		s.handles.drop(d.handle)
 		return
 	}
 	s.flushAcks()
@@ -168,7 +167,6 @@ func (s *session) onDetach(d *detach) {
 		c.send(s.channel, l.answer(true))
 	}
 	b.status = detached
-	s.handles.drop(d.handle)
 	l.close(d.closed)
 	if k, ok := l.(*sender); ok && k.forgetting {
 		return // the answer waits until the subscription is gone

@@ -19,6 +19,8 @@ type inbound struct {
 	id      uint32
 	format  uint32
 	settled bool
+	second  bool  // we settle when the peer has (2.7.5, rcv-settle-mode)
+	ignored bool  // a resumed delivery: we know of none
 	state   state // transactional-state, or none
 	partial []byte
 }
@@ -36,25 +38,48 @@ func (r *inbound) assemble(l endpoint, t *transfer, payload []byte) (body []byte
 		return nil, false, false
 	}
 	r.settled = r.settled || t.settled
-	if t.aborted { // 2.6.14: as if it had never been, and settled
-		r.open, r.partial = false, nil
-		r.finish(l, 1)
+	if t.aborted || r.ignored { // 2.6.14: as if it had never been, and settled
+		if t.aborted || !t.more {
+			r.letGo()
+			r.finish(l, 1)
+		}
 		return nil, false, false
 	}
-	if most := r.session.conn.options.MaxMessageBytes; len(r.partial)+len(payload) > most {
-		detachWith(l, newError(condSize, "the message is larger than max-message-size %d", most))
-		return nil, false, false
-	}
-	if !t.more && len(r.partial) == 0 {
+	if !t.more && len(r.partial) == 0 && len(payload) <= r.session.conn.options.MaxMessageBytes {
 		r.open = false
 		return payload, false, true
 	}
-	r.partial = grow(r.partial, payload)
+	if e := r.gather(payload); e != nil {
+		detachWith(l, e)
+		return nil, false, false
+	}
 	if t.more {
 		return nil, false, false
 	}
-	body, r.open, r.partial = r.partial, false, nil
+	body = r.partial
+	r.letGo()
 	return body, true, true
+}
+
+// gather adds a part of a message to what is there.
+func (r *inbound) gather(payload []byte) *wireError {
+	c := r.session.conn
+	most := c.options.MaxMessageBytes
+	if len(r.partial)+len(payload) > most {
+		return newError(condSize, "the message is larger than max-message-size %d", most)
+	}
+	if c.partial+len(payload) > 2*most {
+		return newError(condLimit, "the messages under way on this connection are larger than %d bytes together: finish some", 2*most)
+	}
+	r.partial = grow(r.partial, payload)
+	c.partial += len(payload)
+	return nil
+}
+
+// letGo ends the delivery that is under way.
+func (r *inbound) letGo() {
+	r.session.conn.partial -= len(r.partial)
+	r.open, r.partial = false, nil
 }
 
 // start begins a delivery.
@@ -65,8 +90,15 @@ func (r *inbound) start(t *transfer) *wireError {
 	if !t.deliveryID.set {
 		return newError(condInvalidField, "a delivery's first transfer needs a delivery-id")
 	}
+	r.second = r.rcvMode == rcvSecond
+	if m := t.rcvMode; m.set && !t.settled {
+		if m.value > rcvSecond || m.value == rcvSecond && !r.second { // 2.7.5
+			return newError(condInvalidField, "a transfer's rcv-settle-mode may not be second when its link's is first")
+		}
+		r.second = m.value == rcvSecond
+	}
 	r.count++
-	r.open, r.id, r.format, r.settled, r.state = true, t.deliveryID.value, t.format, t.settled, state{}
+	r.open, r.id, r.format, r.settled, r.ignored, r.state = true, t.deliveryID.value, t.format, t.settled, t.resume, state{}
 	if t.state.is == kindTxState {
 		r.state = state{is: kindTxState, txn: clone(t.state.txn)}
 	}
@@ -172,7 +204,7 @@ func (r *receiver) flush() {
 
 func (r *receiver) replenish() { mark(r) }
 
-func (r *receiver) close(bool) { r.partial, r.open = nil, false }
+func (r *receiver) close(bool) { r.letGo() }
 
 // transfer takes a frame of a message.
 func (r *receiver) transfer(t *transfer, payload []byte) {
@@ -208,14 +240,19 @@ func (r *receiver) publish(body []byte, owned bool) {
 	if bare := e.bare; !owned || cap(bare)-len(bare) > len(bare)/4 {
 		e.bare = append(make([]byte, 0, len(bare)), bare...)
 	}
-	op := core.Op{Kind: core.OpPublish, Tx: tx, Message: &core.Message{Header: e.header, Format: Format, Bare: e.bare}}
-	if r.settled {
-		c.out.Do(op)
-		r.finish(r, 1)
-		return
+	c.out.Do(core.Op{Kind: core.OpPublish, Tx: tx, Message: &core.Message{Header: e.header, Format: Format, Bare: e.bare},
+		Ticket: c.pend(pending{kind: pendPublish, first: r.id, tx: tx, link: r, reply: r.reply()})})
+}
+
+// reply says how the delivery that is under way is answered.
+func (r *inbound) reply() reply {
+	switch {
+	case r.settled:
+		return replyNone
+	case r.second:
+		return replyOpen
 	}
-	op.Ticket = c.pend(pending{kind: pendPublish, first: r.id, tx: tx, link: r})
-	c.out.Do(op)
+	return replySettled
 }
 
 // destination is where a message of an anonymous producer goes: its own to.
@@ -250,7 +287,7 @@ func (r *receiver) reject(e *wireError) {
 		detachWith(r, e)
 		return
 	}
-	r.session.answer(r.id, true, inTx(r.state.txn, state{is: kindRejected, err: e}))
+	r.session.answer(r.id, !r.second, inTx(r.state.txn, state{is: kindRejected, err: e}))
 	r.finish(r, 1)
 }
 
@@ -282,21 +319,43 @@ func (r *receiver) published(p *pending, err error) {
 	if r.status != attached {
 		return
 	}
-	settle := r.rcvMode == rcvFirst
-	switch code := codeOf(err); {
-	case (err == nil || code == core.CodeDuplicate) && p.tx == 0:
-		r.session.accept(p.first, settle)
-	case err == nil || code == core.CodeDuplicate:
-		r.session.answer(p.first, settle, inTx(txBytes(p.tx), state{is: kindAccepted}))
-	case code == core.CodeShutdown: // another node may take it
-		r.session.answer(p.first, settle, inTx(txBytes(p.tx), state{is: kindReleased}))
+	code := core.Code(0)
+	if err != nil {
+		code = codeOf(err)
+	}
+	if code == core.CodeFull {
+		r.withhold()
+	}
+	switch {
+	case p.reply == replyNone:
+		r.unanswered(code, err)
+	case (code == 0 || code == core.CodeDuplicate) && p.tx == 0:
+		r.session.accept(p.first, p.reply == replySettled)
 	default:
-		r.session.answer(p.first, settle, inTx(txBytes(p.tx), state{is: kindRejected, err: wireErrorOf(err)}))
-		if code == core.CodeFull {
-			r.withhold()
-		}
+		r.session.answer(p.first, p.reply == replySettled, inTx(txBytes(p.tx), outcomeOf(code, err)))
 	}
 	r.finish(r, 1)
+}
+
+// outcomeOf is what a producer is told of its message.
+func outcomeOf(code core.Code, err error) state {
+	switch code {
+	case 0, core.CodeDuplicate:
+		return state{is: kindAccepted}
+	case core.CodeShutdown: // another node may take it
+		return state{is: kindReleased}
+	}
+	return state{is: kindRejected, err: wireErrorOf(err)}
+}
+
+// unanswered is a settled message's end. One that was dropped for want of room is the sender's own risk; one that never
+// can be sent ends the link, because nothing else would say so.
+func (r *receiver) unanswered(code core.Code, err error) {
+	switch code {
+	case 0, core.CodeDuplicate, core.CodeFull, core.CodeShutdown:
+		return
+	}
+	detachWith(r, linkErrorOf(err))
 }
 
 // withhold gives no more credit for a while: the broker is full.

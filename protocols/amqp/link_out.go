@@ -16,9 +16,13 @@ type sender struct {
 	request    *core.SubscribeRequest
 	durable    bool
 	auto       bool // we send settled
+	coreAuto   bool // the core accepts what it hands over, because nothing can keep it from being sent
+	browser    bool
 	forgetting bool // detached for good: the answer waits until the subscription is deleted
 	byDefault  state
 	maxBytes   uint64 // the peer's max-message-size; 0 any
+	ended      bool   // a browser has seen it all
+	asked      bool   // for our state, before the link stood
 
 	used, limit         uint64
 	coreUsed, coreLimit uint64
@@ -33,7 +37,7 @@ func (k *sender) begin(a *attach) {
 		k.sndMode = sndUnsettled
 	}
 	if k.source == nil { // JMS: what durable subscription goes by the link's name?
-		k.request = &core.SubscribeRequest{Durable: true, Name: k.name, Auto: k.auto}
+		k.request = &core.SubscribeRequest{Durable: true, Name: k.name}
 		k.source = &terminus{is: kindSource, durable: 2, expiry: expiryNever, outcomes: allOutcomes}
 		k.subscribe()
 		return
@@ -58,14 +62,14 @@ func (k *sender) resolve() {
 		refuse(k, e)
 		return
 	}
-	r.Auto = k.auto
 	k.request = r
 	k.subscribe()
 }
 
 func (k *sender) subscribe() {
 	c := k.session.conn
-	k.durable = k.request.Durable
+	k.coreAuto = k.auto && k.maxBytes == 0
+	k.durable, k.browser, k.request.Auto = k.request.Durable, k.request.Browse, k.coreAuto
 	k.sub = c.subscription(k)
 	c.out.Do(core.Op{Kind: core.OpSubscribe, Sub: k.sub, Subscribe: k.request, Ticket: c.pend(pending{kind: pendSubscribe, link: k})})
 	k.request = nil
@@ -148,7 +152,11 @@ func (k *sender) close(forget bool) {
 	}
 	c.out.Do(op)
 	k.release()
-	k.session.unsettled.drop(k)
+	s := k.session
+	s.unsettled.drop(k)
+	if s.starved && !s.ended {
+		s.feed()
+	}
 }
 
 // transfer is never ours to take.
@@ -158,6 +166,7 @@ func (k *sender) transfer(*transfer, []byte) {
 
 // flow takes the consumer's credit (2.6.7).
 func (k *sender) flow(f *flow) {
+	k.asked = k.asked || f.echo
 	if f.credit.set {
 		onTheWay := uint32(k.used) - f.deliveryCount.or(0)
 		if int32(onTheWay) < 0 { // it claims to have got more than we sent
@@ -165,23 +174,38 @@ func (k *sender) flow(f *flow) {
 		}
 		k.limit = k.used + uint64(max(int64(f.credit.value)-int64(onTheWay), 0))
 		k.drain = f.drain
-		if k.drain && k.limit == k.used {
-			k.sayDrained()
-		} else {
-			k.grant()
-		}
 	}
-	if f.echo {
-		k.tell(false)
+	k.credited()
+}
+
+// credited acts on the credit that there is.
+func (k *sender) credited() {
+	if k.status != attached {
+		return // attachNow marks the link
+	}
+	if k.drain && (k.left() == 0 || k.ended) {
+		k.used = max(k.used, k.limit)
+		k.sayDrained()
+	} else {
+		k.grant()
+	}
+	if k.asked {
+		k.tell(k.drain)
 	}
 }
+
+// left is the credit that the peer still gives.
+func (k *sender) left() uint64 { return k.limit - min(k.used, k.limit) }
+
+// ahead is what the core may still hand over.
+func (k *sender) ahead() uint64 { return k.coreLimit - min(k.coreUsed, k.coreLimit) }
 
 // grant asks the core for as many deliveries as the peer has credit and we have room for.
 func (k *sender) grant() {
 	if k.status != attached {
-		return // attachNow marks the link, and flush grants
+		return
 	}
-	left := k.limit - k.used
+	left := k.left()
 	n := min(left, uint64(k.session.room()))
 	if n == 0 && left > 0 {
 		return // no room: the session feeds us when there is
@@ -194,8 +218,8 @@ func (k *sender) grant() {
 
 // flush asks for more when half of what we asked for is here.
 func (k *sender) flush() {
-	if k.status == attached && k.coreLimit-k.coreUsed < min(k.limit-k.used, maxAhead/2) {
-		k.grant()
+	if k.asked || k.drain && k.left() == 0 || k.ahead() < min(k.left(), maxAhead/2) {
+		k.credited()
 	}
 }
 
@@ -206,12 +230,17 @@ func (k *sender) deliver(d *core.Delivery) {
 	if k.status != attached {
 		return
 	}
-	bare, err := bareOf(d.Message)
-	if err != nil || k.maxBytes > 0 && uint64(len(bare)) > k.maxBytes {
-		k.refuseDelivery(d)
+	if k.left() == 0 && !k.auto { // the peer took its credit back while this was on its way
+		k.settle(d, core.Released)
 		return
 	}
-	p := parked{link: k, send: sendingOf(d, s.conn.nowMs), rest: bare}
+	p := parked{link: k, send: sendingOf(d, s.conn.nowMs)}
+	var err error
+	if p.rest, err = bareOf(d.Message); err != nil || k.maxBytes > 0 && uint64(len(p.rest)+headerBytes(&p.send)) > k.maxBytes {
+		k.settle(d, core.Rejected) // it goes to the dead letters, so that it blocks nobody
+		mark(k)
+		return
+	}
 	p.send.handle, p.send.first, p.send.settled = k.handle, s.nextDeliveryID, k.auto
 	s.nextDeliveryID++
 	if k.used++; k.auto {
@@ -220,57 +249,56 @@ func (k *sender) deliver(d *core.Delivery) {
 		s.unsettled.push(p.send.first, sentDelivery{tag: d.Tag, link: k})
 	}
 	s.transmit(p)
-	if k.coreLimit < k.coreUsed+maxAhead/2 && k.coreLimit-k.coreUsed < k.limit-k.used {
+	if k.auto {
+		k.settle(d, core.Accepted)
+	}
+	if k.ahead() < min(k.left(), maxAhead/2) {
 		mark(k)
 	}
 }
 
-// refuseDelivery puts a message that this consumer cannot take with the dead letters, so that it blocks nobody.
-func (k *sender) refuseDelivery(d *core.Delivery) {
-	c := k.session.conn
-	if !k.auto {
+// settle is the broker's own word on a delivery. Those that the core accepts as it hands them over need none.
+func (k *sender) settle(d *core.Delivery, o core.Outcome) {
+	if c := k.session.conn; !k.coreAuto {
 		from := len(c.tags)
 		c.tags = append(c.tags, d.Tag)
-		c.out.Do(core.Op{Kind: core.OpSettle, Sub: k.sub, Outcome: core.Rejected, Tags: c.tags[from:len(c.tags):len(c.tags)]})
+		c.out.Do(core.Op{Kind: core.OpSettle, Sub: k.sub, Outcome: o, Tags: c.tags[from:len(c.tags):len(c.tags)]})
 	}
-	mark(k)
 }
 
 // drained is told that the core has no more for the credit that it was given.
 func (k *sender) drained(coreUsed uint64) {
+	k.ended = k.browser
 	if !k.drain {
 		return // the end of a browse: nobody asked
 	}
 	full := k.coreUsed == k.coreLimit
 	k.coreUsed, k.coreDrain = max(k.coreUsed, coreUsed), false
-	if full && k.limit > k.used { // our own bound, not the queue's end: go on
+	if full && k.left() > 0 { // our own bound, not the queue's end: go on
 		k.coreLimit = k.coreUsed
 		mark(k)
 		return
 	}
-	k.coreLimit, k.used = k.coreUsed, k.limit
+	k.coreLimit, k.used = k.coreUsed, max(k.used, k.limit)
 	k.sayDrained()
 }
 
 // sayDrained advances the delivery-count over the credit that was not used, behind what still waits for the window.
 func (k *sender) sayDrained() {
+	k.drain = false
 	if s := k.session; s.parked.len() > 0 {
 		s.parked.push(parked{link: k, drain: true})
 		return
 	}
-	k.tellDrained()
-}
-
-func (k *sender) tellDrained() {
-	k.drain = false
 	k.tell(true)
 }
 
 // tell sends our half of a flow.
 func (k *sender) tell(drained bool) {
 	s := k.session
+	k.asked = false
 	f := s.state()
-	f.handle, f.deliveryCount, f.credit, f.drain = some(k.handle), some(uint32(k.used)), some(uint32(min(k.limit-k.used, 1<<32-1))), drained
+	f.handle, f.deliveryCount, f.credit, f.drain = some(k.handle), some(uint32(k.used)), some(uint32(min(k.left(), 1<<32-1))), drained
 	s.conn.send(s.channel, f)
 }
 

@@ -10,6 +10,7 @@ import (
 // its link ends is rolled back.
 type coordinator struct {
 	inbound
+	source *terminus // for our attach
 	begun []core.TxID
 }
 
@@ -62,12 +63,18 @@ func (c *connection) transaction(st *state) (core.TxID, *wireError) {
 	return txID(st.txn), nil
 }
 
+func (k *coordinator) begin(a *attach) {
+	k.source = a.source
+	attachNow(k)
+}
+
 func (k *coordinator) answer(refused bool) *attach {
-	a := &attach{name: k.name, handle: k.handle, role: roleReceiver, sndMode: k.sndMode, rcvMode: k.rcvMode,
+	a := &attach{name: k.name, handle: k.handle, role: roleReceiver, sndMode: k.sndMode, rcvMode: k.rcvMode, source: k.source,
 		target: &terminus{is: kindCoordinator, capabilities: []symbol{"amqp:local-transactions", "amqp:multi-txns-per-ssn"}}}
 	if refused {
 		a.target = nil
 	}
+	k.source = nil
 	return a
 }
 
@@ -82,7 +89,8 @@ func (k *coordinator) close(bool) {
 		delete(c.txs, id)
 		c.out.Do(core.Op{Kind: core.OpRollback, Tx: id})
 	}
-	k.begun, k.partial, k.open = nil, nil, false
+	k.begun = nil
+	k.letGo()
 }
 
 // transfer takes declare or discharge (4.5.2, 4.5.3): a message whose body is one.
@@ -95,8 +103,10 @@ func (k *coordinator) transfer(t *transfer, payload []byte) {
 	switch {
 	case err != nil:
 		detachWith(k, wireErrorOf(err))
+	case k.settled: // 4.3: its outcome is the answer
+		detachWith(k, newError(condNotAllowed, "declare and discharge are not sent settled"))
 	case is == kindDeclare:
-		k.declare()
+		k.declare(&fields)
 	case is == kindDischarge:
 		k.discharge(&fields)
 	default:
@@ -121,8 +131,17 @@ func command(b []byte) (is kind, fields cursor, err error) {
 	return kindNone, fields, errSections
 }
 
-func (k *coordinator) declare() {
+func (k *coordinator) declare(f *cursor) {
 	c := k.session.conn
+	global := f.optRaw()
+	if err := f.rest(); err != nil {
+		detachWith(k, wireErrorOf(err))
+		return
+	}
+	if global != nil {
+		k.refuse(newError(condNotImplemented, "distributed transactions (global-id) are not offered"))
+		return
+	}
 	if len(c.txs) >= maxTransactions {
 		k.refuse(newError(condLimit, "a connection may have %d transactions open", maxTransactions))
 		return
@@ -134,7 +153,7 @@ func (k *coordinator) declare() {
 	}
 	c.txs[id] = k
 	k.begun = append(k.begun, id)
-	c.out.Do(core.Op{Kind: core.OpBegin, Tx: id, Ticket: c.pend(pending{kind: pendBegin, link: k, first: k.id, tx: id})})
+	c.out.Do(core.Op{Kind: core.OpBegin, Tx: id, Ticket: c.pend(pending{kind: pendBegin, link: k, first: k.id, tx: id, reply: k.reply()})})
 }
 
 func (k *coordinator) discharge(f *cursor) {
@@ -149,7 +168,7 @@ func (k *coordinator) discharge(f *cursor) {
 		return
 	}
 	k.end(id)
-	op := core.Op{Kind: core.OpCommit, Tx: id, Ticket: c.pend(pending{kind: pendDischarge, link: k, first: k.id})}
+	op := core.Op{Kind: core.OpCommit, Tx: id, Ticket: c.pend(pending{kind: pendDischarge, link: k, first: k.id, reply: k.reply()})}
 	if fail {
 		op.Kind = core.OpRollback
 	}
@@ -167,7 +186,7 @@ func (k *coordinator) end(id core.TxID) {
 }
 
 func (k *coordinator) refuse(e *wireError) {
-	k.session.answer(k.id, true, state{is: kindRejected, err: e})
+	k.session.answer(k.id, !k.second, state{is: kindRejected, err: e})
 	k.finish(k, 1)
 }
 
@@ -186,6 +205,6 @@ func (k *coordinator) done(p *pending, c *core.Completion) {
 		}
 		st = state{is: kindRejected, err: wireErrorOf(c.Err)}
 	}
-	k.session.answer(p.first, true, st)
+	k.session.answer(p.first, p.reply == replySettled, st)
 	k.finish(k, 1)
 }

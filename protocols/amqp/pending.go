@@ -9,13 +9,22 @@ const (
 	pendNone      pendingKind = iota
 	pendAuth                  // OpConnect, for sasl-outcome
 	pendOpen                  // OpConnect, for open
-	pendPublish               // OpPublish: link, first is the delivery-id
+	pendPublish               // OpPublish: link, first is the delivery-id, reply
 	pendSubscribe             // OpSubscribe: link
 	pendNode                  // OpDeclare: link
 	pendForget                // OpUnsubscribe of a durable subscription: link
 	pendSettle                // OpSettle that the receiver left for us to settle: session, first, last, state
-	pendBegin                 // OpBegin: link, first, tx
-	pendDischarge             // OpCommit, OpRollback: link, first
+	pendBegin                 // OpBegin: link, first, tx, reply
+	pendDischarge             // OpCommit, OpRollback: link, first, reply
+)
+
+// reply is how a delivery that came in is answered.
+type reply uint8
+
+const (
+	replySettled reply = iota // with an outcome that settles it
+	replyOpen                 // with an outcome; the sender settles first (rcv-settle-mode second)
+	replyNone                 // not at all: it came settled
 )
 
 // pending is what an op's completion is to find.
@@ -25,6 +34,7 @@ type pending struct {
 	first   uint32
 	last    uint32
 	tx      core.TxID
+	reply   reply
 	link    endpoint
 	session *session
 }

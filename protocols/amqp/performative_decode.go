@@ -22,7 +22,7 @@ func (c *cursor) optUshort() optUint {
 func (p *attach) decode(c *cursor) {
 	named := c.left > 0 && len(c.buf) > 0 && c.buf[0] != codeNull
 	*p = attach{name: c.string(), handle: c.must(), role: c.bool(false), sndMode: c.ubyte(sndMixed), rcvMode: c.ubyte(rcvFirst),
-		source: c.terminus(), target: c.terminus(), unsettled: c.raw(), incompleteUnsettled: c.bool(false),
+		source: c.terminus(), target: c.terminus(), unsettled: c.optRaw(), incompleteUnsettled: c.bool(false),
 		initialDeliveryCount: c.optUint(), maxMessageBytes: c.ulong(0), offered: c.symbols(), desired: c.symbols(),
 		properties: c.fields()}
 	if !named {
@@ -53,7 +53,7 @@ func (c *cursor) terminus() *terminus {
 
 func (t *terminus) decode(f *cursor) {
 	t.address, t.durable, t.expiry, t.timeoutS = f.value(), f.uint(durabilityNone), f.symbol(), f.uint(0)
-	t.dynamic, t.nodeProperties = f.bool(false), clone(f.raw())
+	t.dynamic, t.nodeProperties = f.bool(false), clone(f.optRaw())
 	if t.expiry == "" {
 		t.expiry = expirySessionEnd
 	}
@@ -61,6 +61,11 @@ func (t *terminus) decode(f *cursor) {
 		t.distribution, t.filter, t.defaultOutcome, t.outcomes = f.symbol(), f.fields(), f.state(), f.symbols()
 	}
 	t.capabilities = f.symbols()
+	switch t.defaultOutcome.is {
+	case kindAccepted, kindRejected, kindReleased, kindModified:
+	default: // no outcome (3.4): nothing to keep
+		t.defaultOutcome = state{}
+	}
 }
 
 func clone(b []byte) []byte {

@@ -268,6 +268,14 @@ func (c *cursor) raw() []byte {
 	return c.take(n)
 }
 
+// optRaw is raw for a field whose null says no more than its absence.
+func (c *cursor) optRaw() []byte {
+	if b := c.raw(); len(b) != 1 || b[0] != codeNull {
+		return b
+	}
+	return nil
+}
+
 // value reads the next value into Go's types.
 func (c *cursor) value() any {
 	b := c.raw()

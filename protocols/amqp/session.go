@@ -9,6 +9,7 @@ type session struct {
 	ended   bool // we ended it with an error: everything until the peer's end is forgotten
 	queued  bool // in conn.dirty
 	handles handleTable
+	highest uint32      // handle that the peer can hear
 	dirty   []endpoint // links with something to say at the end of the batch
 
 	// What comes in.
@@ -36,7 +37,7 @@ type ackRun struct {
 
 func newSession(c *connection, channel uint16, b *beginning) *session {
 	return &session{conn: c, channel: channel, nextIncomingID: b.nextOutgoingID, incomingWindow: incomingWindow,
-		remoteWindow: b.incomingWindow}
+		remoteWindow: b.incomingWindow, highest: min(b.handleMax, maxHandle)}
 }
 
 // mark has flush called at the end of the batch.
@@ -125,7 +126,7 @@ func (s *session) onTransfer(t *transfer, payload []byte) {
 // onFlow takes the peer's view of the session's windows and of one link's credit (2.5.6, 2.6.7).
 func (s *session) onFlow(f *flow) {
 	next := f.nextIncomingID.or(s.firstOutgoingID)
-	s.remoteWindow = 0
+	s.nextIncomingID, s.remoteWindow = f.nextOutgoingID, 0
 	if left := int64(f.incomingWindow) - int64(s.nextOutgoingID-next); left > 0 {
 		s.remoteWindow = uint32(left)
 	}
@@ -153,17 +154,20 @@ func (s *session) fail(e *wireError) {
 	}
 	s.flushAcks()
 	s.close()
-	s.ended = true
 	s.conn.send(s.channel, &ending{err: e})
 }
 
 // close lets go of all links.
 func (s *session) close() {
-	s.handles.each(func(l endpoint) { s.conn.forget(l); l.close(false) })
+	s.ended = true
+	s.handles.each(func(l endpoint) {
+		s.conn.attached--
+		s.conn.forget(l)
+		l.close(false)
+	})
 	s.handles = handleTable{}
 	s.unsettled = unsettled{}
 	s.parked = parkedQueue{}
-	s.ended = true
 }
 
 // onDisposition takes outcomes from the peer as a receiver. As a sender it can only settle what we answered (2.6.12,

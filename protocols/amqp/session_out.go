@@ -69,7 +69,7 @@ func (s *session) unpark() {
 			continue
 		}
 		if p.drain {
-			p.link.tellDrained()
+			p.link.tell(true)
 			s.parked.pop()
 			continue
 		}

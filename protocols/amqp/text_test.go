@@ -317,6 +317,9 @@ func message(t *testing.T, w map[string]string) []byte {
 		b = appendMap(b, kindAppProperties, pairs{{propertyDupID, id}})
 	}
 	if _, ok := w["declare"]; ok {
+		if id, ok := w["global"]; ok {
+			return appendValue(b, described{uint64(kindValue), described{uint64(kindDeclare), list{[]byte(id)}}})
+		}
 		return appendValue(b, described{uint64(kindValue), described{uint64(kindDeclare), list{}}})
 	}
 	if id, ok := w["discharge"]; ok {

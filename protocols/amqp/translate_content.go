@@ -83,7 +83,11 @@ func (r *contentReader) head(s section) {
 
 // passNote says whether a message annotation is more than the common model's own fields in other words.
 func (r *contentReader) passNote(name string) bool {
-	return !strings.HasPrefix(name, annotationPrefix) && !strings.HasPrefix(name, "x-opt-jms-")
+	switch name {
+	case annotationDelay, annotationTime, annotationReplyTo, annotationDest:
+		return false
+	}
+	return true
 }
 
 // property adds one map entry, if it is of a type that a property may have and wanted (nil: always).
@@ -117,7 +121,7 @@ func propertyValue(v any) (any, bool) {
 	case uuid:
 		return v.String(), true
 	case timestamp:
-		return time.UnixMilli(int64(v)), true
+		return time.UnixMilli(int64(v)).UTC(), true
 	case decimal32:
 		return v[:], true
 	case decimal64:
