@@ -11,7 +11,7 @@ import (
 type coordinator struct {
 	inbound
 	source *terminus // for our attach
-	begun []core.TxID
+	begun  []core.TxID
 }
 
 // txBytes spells a transaction's id; nil for none.

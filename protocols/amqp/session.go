@@ -9,7 +9,7 @@ type session struct {
 	ended   bool // we ended it with an error: everything until the peer's end is forgotten
 	queued  bool // in conn.dirty
 	handles handleTable
-	highest uint32      // handle that the peer can hear
+	highest uint32     // handle that the peer can hear
 	dirty   []endpoint // links with something to say at the end of the batch
 
 	// What comes in.
