@@ -34,6 +34,9 @@ func (u *Unit) Empty() bool { return len(u.buf) == 0 }
 // Len is the unit's size in the log, in bytes, but for its length prefix.
 func (u *Unit) Len() int { return len(u.buf) }
 
+// Bytes is the unit as the log holds it and Decoder reads it; good until the next method is called.
+func (u *Unit) Bytes() []byte { return u.buf }
+
 // Message adds a body, once, whatever its fan-out.
 func (u *Unit) Message(id, header, body []byte) MessageRef {
 	ref := MessageRef(len(u.buf))
