@@ -2,7 +2,11 @@ package core
 
 // dispatch hands what is ready to those with credit, in turn, until one of both is used up.
 func (q *queue) dispatch() {
-	if q.paused || q.closed {
+	switch {
+	case q.closed:
+		return
+	case q.paused: // nothing is ready for anybody
+		q.drain()
 		return
 	}
 	q.load()
@@ -190,8 +194,7 @@ func (q *queue) drain() {
 		if !s.draining || s.blocked {
 			continue
 		}
-		s.draining = false
-		q.drainers--
+		q.wish(s, false)
 		s.credit.drop()
 		q.sate(s)
 		s.client.mail.put(s.client, &Delivery{Sub: s.id, Drained: true, Used: s.credit.used.Load()})

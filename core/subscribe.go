@@ -315,13 +315,23 @@ func (c *Client) grantCredit(op *Op) {
 	c.answer(op, 0, nil)
 }
 
+// wish notes whether s asks to drain. AMQP 2.6.7: the last word counts.
+func (q *queue) wish(s *subscription, drain bool) {
+	if drain == s.draining {
+		return
+	}
+	s.draining = drain
+	if drain {
+		q.drainers++
+	} else {
+		q.drainers--
+	}
+}
+
 // credited hands over what new credit allows.
 func (q *queue) credited(s *subscription, drain bool) {
 	q.mu.Lock()
-	if drain && !s.draining && !s.closed {
-		s.draining = true
-		q.drainers++
-	}
+	q.wish(s, drain && !s.closed)
 	q.feed(s)
 	q.dispatch()
 	q.unlock()

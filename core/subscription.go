@@ -71,10 +71,7 @@ func (q *queue) detach(s *subscription, w *writer, failed bool) {
 		return
 	}
 	s.closed = true
-	if s.draining {
-		s.draining = false
-		q.drainers--
-	}
+	q.wish(s, false)
 	q.sate(s)
 	for i, other := range q.subs {
 		if other == s {
