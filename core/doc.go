@@ -2,10 +2,10 @@
 // messages that move between them. It opens no socket and no file and knows no clock: protocols/peer brings operations
 // and the time, persist is what lies below, behind the Store interface.
 //
-//	 session ── Op ──► Client.Do ──► route ──► lock queues ──► Store.Append (one unit) ──► queue.admit
-//	                      │                                         │                          │ pending
-//	                      │ waiting: position, completion           ▼                          ▼
-//	 session ◄─ Events ─ Client.Poll ◄── mailbox ◄── queue.dispatch ◄── Advanced ◄── committed, applied
+//	session ── Op ──► Client.Do ──► route ──► lock queues ──► Store.Append (one unit) ──► queue.admit
+//	                     │                                         │                          │ pending
+//	                     │ waiting: position, completion           ▼                          ▼
+//	session ◄─ Events ─ Client.Poll ◄── mailbox ◄── queue.dispatch ◄── Advanced ◄── committed, applied
 //
 // Broker holds the names. A queue is an ordered set of entries with competing consumers; a durable subscription, a live
 // one and an MQTT inbox are queues too, fed by the router. An entry is one queue's claim on a message:
