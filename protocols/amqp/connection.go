@@ -43,7 +43,7 @@ type connection struct {
 	serial   uint64
 	links    map[linkName]endpoint
 	pending  pendingRing
-	txs      map[core.TxID]*coordinator
+	txs      map[core.TxID]*transaction
 	txLast   core.TxID
 
 	// While the core has not answered an OpConnect, what we say later waits behind the answer.

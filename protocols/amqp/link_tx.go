@@ -14,6 +14,38 @@ type coordinator struct {
 	begun  []core.TxID
 }
 
+// transaction is one that is open, or whose commit the core has not answered. The peer settled what it took in it, so
+// that when it comes to nothing only we can give that back.
+type transaction struct {
+	owner *coordinator
+	taken []taken
+}
+
+// taken are deliveries of one link, in a transaction.
+type taken struct {
+	link *sender
+	tags []core.Tag
+}
+
+// take remembers deliveries that were given an outcome.
+func (t *transaction) take(l *sender, tags []core.Tag) {
+	if n := len(t.taken); n > 0 && t.taken[n-1].link == l {
+		t.taken[n-1].tags = append(t.taken[n-1].tags, tags...)
+		return
+	}
+	t.taken = append(t.taken, taken{l, append([]core.Tag(nil), tags...)})
+}
+
+// giveBack returns what the transaction took, one attempt more, as JMS wants of a rollback. What a link took that is
+// gone went back with it.
+func (t *transaction) giveBack(c *connection) {
+	for _, k := range t.taken {
+		if k.link.sub != 0 {
+			c.out.Do(core.Op{Kind: core.OpSettle, Sub: k.link.sub, Outcome: core.Failed, Tags: k.tags})
+		}
+	}
+}
+
 // txBytes spells a transaction's id; nil for none.
 func txBytes(id core.TxID) []byte {
 	if id == 0 {
@@ -39,6 +71,7 @@ func inTx(txn []byte, st state) state {
 	return st
 }
 
+// inTransaction says whether a peer may still do something in a transaction.
 func (c *connection) inTransaction(txn []byte) bool {
 	_, ok := c.txs[txID(txn)]
 	return ok
@@ -86,8 +119,9 @@ func (k *coordinator) flush() { k.grant() }
 func (k *coordinator) close(bool) {
 	c := k.session.conn
 	for _, id := range k.begun {
-		delete(c.txs, id)
 		c.out.Do(core.Op{Kind: core.OpRollback, Tx: id})
+		c.txs[id].giveBack(c)
+		delete(c.txs, id)
 	}
 	k.begun = nil
 	k.letGo()
@@ -149,9 +183,9 @@ func (k *coordinator) declare(f *cursor) {
 	c.txLast++
 	id := c.txLast
 	if c.txs == nil {
-		c.txs = map[core.TxID]*coordinator{}
+		c.txs = map[core.TxID]*transaction{}
 	}
-	c.txs[id] = k
+	c.txs[id] = &transaction{owner: k}
 	k.begun = append(k.begun, id)
 	c.out.Do(core.Op{Kind: core.OpBegin, Tx: id, Ticket: c.pend(pending{kind: pendBegin, link: k, first: k.id, tx: id, reply: k.reply()})})
 }
@@ -163,16 +197,20 @@ func (k *coordinator) discharge(f *cursor) {
 		detachWith(k, wireErrorOf(err))
 		return
 	}
-	if c.txs[id] != k {
+	t := c.txs[id]
+	if t == nil || t.owner != k {
 		k.refuse(newError(condTxUnknown, "no such transaction is open on this link"))
 		return
 	}
 	k.end(id)
-	op := core.Op{Kind: core.OpCommit, Tx: id, Ticket: c.pend(pending{kind: pendDischarge, link: k, first: k.id, reply: k.reply()})}
+	p := pending{kind: pendDischarge, link: k, first: k.id, reply: k.reply()}
 	if fail {
-		op.Kind = core.OpRollback
+		c.out.Do(core.Op{Kind: core.OpRollback, Tx: id, Ticket: c.pend(p)})
+		t.giveBack(c)
+		return
 	}
-	c.out.Do(op)
+	p.took = t
+	c.out.Do(core.Op{Kind: core.OpCommit, Tx: id, Ticket: c.pend(p)})
 }
 
 func (k *coordinator) end(id core.TxID) {
@@ -192,6 +230,9 @@ func (k *coordinator) refuse(e *wireError) {
 
 // done answers a declare or a discharge.
 func (k *coordinator) done(p *pending, c *core.Completion) {
+	if c.Err != nil && p.took != nil { // it was not committed
+		p.took.giveBack(k.session.conn)
+	}
 	if k.session.ended || k.status != attached {
 		return
 	}

@@ -35,6 +35,7 @@ type pending struct {
 	last    uint32
 	tx      core.TxID
 	reply   reply
+	took    *transaction // pendDischarge: what goes back if it fails
 	link    endpoint
 	session *session
 }

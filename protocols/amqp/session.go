@@ -199,6 +199,9 @@ func (s *session) settle(first, last uint32, settled bool, st *state) {
 		if link == nil {
 			return
 		}
+		if run.Tx != 0 {
+			c.txs[run.Tx].take(link, c.tags[from:])
+		}
 		run.Sub, run.Outcome, run.Tags = link.sub, link.outcomeOf(st), c.tags[from:len(c.tags):len(c.tags)]
 		c.out.Do(run)
 		from = len(c.tags)
