@@ -42,10 +42,11 @@ type Flusher[F any] interface {
 	Flush(now time.Time, out *Out[F])
 }
 
-// Out is what a machine asks of the rim. It is reused: the rim empties it after each call.
+// Out is what a machine asks of the rim. It is reused. The rim encodes Frames, takes Wake and Close and copies the Tags of
+// Ops after each call, before the next one; Ops of several calls are gathered in Out and then done at once.
 type Out[F any] struct {
 	Frames []F       // to be written, in order
-	Ops    []core.Op // to be done, in order, after the call returns
+	Ops    []core.Op // to be done, in order, after the call has returned
 	Wake   time.Time // when to call Tick next; zero leaves it as it was
 	Close  error     // end the connection once Frames are written: ErrGoodbye, or why
 }

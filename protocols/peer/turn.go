@@ -1,0 +1,241 @@
+package peer
+
+import "time"
+
+// What the reader does after a turn.
+type verdict uint8
+
+const (
+	readOn  verdict = iota // all that is there was decoded
+	waitOn                 // too much waits to be written, or the broker has enough to do
+	stopNow                // the connection ends
+)
+
+// receive decodes what has come, feeds it to the machine, and answers what to do next, with the bytes that the reader is
+// to write itself.
+func (c *conn[F]) receive() (next verdict, direct []byte) {
+	c.enter()
+	defer c.leave()
+	now := time.Now()
+	for c.closing == nil && c.unwritten() <= 2*c.o.Limits.MaxOutBufferBytes && c.decodeOne(now) {
+	}
+	c.feed(now)
+	c.arm(now)
+	if c.raw != nil && !c.writing && c.sending == nil && c.closing == nil {
+		direct = c.grab()
+	} else if c.unwritten() > 0 || c.closing != nil {
+		c.signal()
+	}
+	switch {
+	case c.closing != nil:
+		return stopNow, direct
+	case c.mustWait():
+		return waitOn, direct
+	}
+	return readOn, direct
+}
+
+// decodeOne feeds one frame to the machine, if a whole one is there.
+func (c *conn[F]) decodeOne(now time.Time) bool {
+	if c.in.from == c.in.to {
+		c.in.need = 0
+		return false
+	}
+	f, n, need, err := c.codec.Decode(c.in.bytes())
+	if err == nil && n == 0 && (need > c.bound || c.in.to-c.in.from >= c.bound) {
+		err = errFrameTooLarge
+	}
+	if err != nil {
+		c.machine.Malformed(err, now, &c.out)
+		c.collect()
+		c.close(err) // unless the machine has said so, in its own words
+		return false
+	}
+	if n == 0 {
+		c.in.need = need
+		return false
+	}
+	c.in.take(n)
+	c.greeted = true
+	c.machine.Receive(f, now, &c.out)
+	c.collect()
+	if c.refusal != nil && c.closing == nil {
+		c.evict(c.refusal, now)
+	}
+	return c.closing == nil
+}
+
+// feed hands the machine what the broker has for it, until there is no more or enough waits to be written.
+func (c *conn[F]) feed(now time.Time) {
+	for {
+		c.do(now)
+		if c.closing != nil {
+			return
+		}
+		if c.poll(now) {
+			continue
+		}
+		if c.flusher == nil {
+			return
+		}
+		c.flusher.Flush(now, &c.out)
+		c.collect()
+		if len(c.out.Ops) == 0 {
+			return
+		}
+	}
+}
+
+// do carries out the operations that were gathered.
+func (c *conn[F]) do(now time.Time) {
+	if len(c.out.Ops) == 0 {
+		return
+	}
+	if c.client != nil && !c.closed {
+		c.client.Do(c.out.Ops, now.UnixMilli())
+	}
+	clear(c.out.Ops)
+	clear(c.tags)
+	c.out.Ops, c.tags, c.ops = c.out.Ops[:0], c.tags[:0], 0
+	if cap(c.out.Ops) > maxIdleOps {
+		c.out.Ops = nil
+	}
+	if cap(c.tags) > maxIdleTags {
+		c.tags = nil
+	}
+}
+
+// poll takes answers, and deliveries as far as there is room for them, and says whether there were any.
+func (c *conn[F]) poll(now time.Time) bool {
+	if c.client == nil {
+		return false
+	}
+	room := c.unwritten() < c.o.Limits.MaxOutBufferBytes
+	left := c.next < len(c.got.Deliveries)
+	if left && room {
+		c.deliver(now)
+		return true
+	}
+	events, most := &c.got, deliveriesTaken
+	if left {
+		events = &c.answers
+	}
+	if !room {
+		most = 0
+	}
+	c.news.Store(false)
+	c.more = c.client.Poll(events, most)
+	for i := range events.Done {
+		c.machine.Done(&events.Done[i], now, &c.out)
+		if c.collect(); c.closing != nil {
+			return true
+		}
+	}
+	if events.Evicted != nil {
+		c.evict(events.Evicted, now)
+		return true
+	}
+	if !left {
+		c.next = 0
+		c.deliver(now)
+	}
+	return len(events.Done) > 0 || len(events.Deliveries) > 0
+}
+
+// deliver hands over what was taken, as long as there is room.
+func (c *conn[F]) deliver(now time.Time) {
+	for c.next < len(c.got.Deliveries) && c.closing == nil && c.unwritten() < c.o.Limits.MaxOutBufferBytes {
+		c.next++
+		c.machine.Deliver(&c.got.Deliveries[c.next-1], now, &c.out)
+		c.collect()
+	}
+}
+
+func (c *conn[F]) evict(why error, now time.Time) {
+	c.machine.Evict(why, now, &c.out)
+	c.collect()
+	c.close(why)
+}
+
+// collect takes over what the machine put into Out. Operations stay there until do; their tags are the machine's own and
+// are copied.
+func (c *conn[F]) collect() {
+	o := &c.out
+	if len(o.Frames) > 0 {
+		c.encode()
+	}
+	for ; c.ops < len(o.Ops); c.ops++ {
+		if op := &o.Ops[c.ops]; len(op.Tags) > 0 {
+			from := len(c.tags)
+			c.tags = append(c.tags, op.Tags...)
+			op.Tags = c.tags[from:len(c.tags):len(c.tags)]
+		}
+	}
+	if !o.Wake.IsZero() {
+		c.tickAt, o.Wake = o.Wake, time.Time{}
+	}
+	if o.Close != nil {
+		why := o.Close
+		o.Close = nil
+		c.close(why)
+	}
+}
+
+// encode turns frames into bytes that wait to be written.
+func (c *conn[F]) encode() {
+	o := &c.out
+	if c.pending == nil {
+		c.pending = outPool.Get().(*buffer)
+	}
+	for i := range o.Frames {
+		b, err := c.codec.Append(c.pending.b, o.Frames[i])
+		if err != nil {
+			c.close(err)
+			break
+		}
+		c.pending.b = b
+	}
+	clear(o.Frames)
+	o.Frames = o.Frames[:0]
+}
+
+// mustWait says that the socket should not be read for now.
+func (c *conn[F]) mustWait() bool {
+	return c.unwritten() > 2*c.o.Limits.MaxOutBufferBytes || c.client != nil && c.client.Throttled()
+}
+
+// tick does what the clock asks for.
+func (c *conn[F]) tick(now time.Time) {
+	c.armedAt = time.Time{}
+	late := !c.greeted && !now.Before(c.handsBy)
+	if late || !c.tickAt.IsZero() && !now.Before(c.tickAt) {
+		c.tickAt = time.Time{}
+		c.machine.Tick(now, &c.out)
+		c.collect()
+	}
+	if late {
+		c.close(ErrHandshake) // unless the machine has, in its own words
+	}
+}
+
+// arm sets the timer. One that fires too early is set anew then: so moving Wake on, as each frame does, costs nothing.
+func (c *conn[F]) arm(now time.Time) {
+	at := c.tickAt
+	if !c.greeted && (at.IsZero() || c.handsBy.Before(at)) {
+		at = c.handsBy
+	}
+	if at.IsZero() || c.closing != nil || !c.armedAt.IsZero() && !at.Before(c.armedAt) {
+		return
+	}
+	c.armedAt = at
+	if wait := max(at.Sub(now), 0); c.timer == nil {
+		c.timer = time.AfterFunc(wait, c.fire)
+	} else {
+		c.timer.Reset(wait)
+	}
+}
+
+func (c *conn[F]) fire() {
+	c.due.Store(true)
+	c.signal()
+}
