@@ -16,6 +16,9 @@ const (
 	batchFlags         = batchSyncMask | batchStartsSegment
 )
 
+// whyVersion is what parseBatchHeader says of a batch that another version wrote: it must not be taken for a tear.
+const whyVersion = "a batch of a version that this program knows"
+
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
 // batchHeader is a batch's fixed beginning.
@@ -68,7 +71,7 @@ func parseBatchHeader(b []byte, p Pos) (h batchHeader, why string) {
 	case le.Uint32(b) != batchMagic:
 		why = "a batch's magic"
 	case b[4] != batchVersion || b[5] != 0:
-		why = "a batch of a version that this program knows"
+		why = whyVersion
 	case h.flags&^batchFlags != 0:
 		why = "a batch's flags"
 	case h.base != p:

@@ -1,16 +1,6 @@
 package persist
 
-import (
-	"fmt"
-	"time"
-)
-
-const (
-	// backgroundSync is how long bytes stay unsynced at the *_mem levels, at most.
-	backgroundSync = 200 * time.Millisecond
-	// roomPause is how long the committer waits before it asks a full disk again.
-	roomPause = 100 * time.Millisecond
-)
+import "fmt"
 
 // writer is what the committer's goroutine owns: the place where the next batch goes.
 type writer struct {
@@ -27,82 +17,95 @@ type writer struct {
 	bgDone   chan struct{}
 }
 
-// runCommitter writes and syncs what was appended, many units at a time, until the log stops. Each round takes all that
-// came in during the one before: that is the group commit.
+// runCommitter writes and syncs what was appended, many units at a time, until the log stops or fails. Each round takes
+// all that came in during the one before: that is the group commit.
 func (l *Log) runCommitter() {
 	defer close(l.write.done)
-	for {
-		more := l.takeWork()
-		if len(l.write.work) == 0 && !more {
-			if Pos(l.received.Load()) > l.syncedEnd() && l.syncActive() {
-				l.report()
-			}
+	for l.takeWork() {
+		if err := l.round(); err != nil {
+			l.fail(err)
 			return
 		}
-		if len(l.write.work) > 0 && !l.round() {
+	}
+	if Pos(l.received.Load()) > l.syncedEnd() && !l.hasFailed() {
+		if err := l.syncActive(); err != nil {
+			l.fail(err)
 			return
 		}
+		l.report()
 	}
 }
 
-// takeWork moves what is to be written into write.work; it waits until there is something, or the log stops (false).
-func (l *Log) takeWork() (more bool) {
-	w := &l.write
-	w.work = w.work[:0]
-	l.mu.Lock()
-	if n := len(l.tail); n > l.nextWrite {
-		l.tail[n-1].sealed = true
-		w.work = append(w.work, l.tail[l.nextWrite:]...)
-		l.nextWrite = n
+// takeWork moves what is to be written into write.work; it waits until there is something. false: the log has stopped
+// and all is written, or it has failed.
+func (l *Log) takeWork() bool {
+	for !l.hasFailed() {
+		l.mu.Lock()
+		if n := len(l.tail); n > l.nextWrite {
+			l.tail[n-1].sealed = true
+			l.write.work = append(l.write.work[:0], l.tail[l.nextWrite:]...)
+			l.nextWrite = n
+			l.mu.Unlock()
+			return true
+		}
+		stopping := l.stopping
+		l.idle = !stopping
 		l.mu.Unlock()
-		return true
-	}
-	stopping := l.stopping
-	l.idle = !stopping
-	l.mu.Unlock()
-	if !stopping {
+		if stopping {
+			return false
+		}
 		<-l.wake
 	}
-	return !stopping
+	return false
 }
 
-// round writes the work, syncs it if it counts only then, and reports. false ends the committer.
-func (l *Log) round() bool {
+func (l *Log) hasFailed() bool {
+	select {
+	case <-l.failed:
+		return true
+	default:
+		return false
+	}
+}
+
+// round writes the work, syncs it if it counts only then, and reports.
+func (l *Log) round() error {
+	disk := l.sync.Disk() || l.barrier.Load() != nil
+	if !disk {
+		if err := l.noteMemAck(); err != nil {
+			return err
+		}
+	}
 	for _, b := range l.write.work {
 		if err := l.writeBatch(b); err != nil {
-			l.fail(err)
-			return false
+			return err
 		}
 	}
-	if l.sync.Disk() || l.barrier.Load() != nil {
-		if !l.syncActive() {
-			return false
+	if disk {
+		if err := l.syncActive(); err != nil {
+			return err
 		}
-	} else if !l.noteMemAck() {
-		return false
 	}
 	l.report()
-	return true
+	return nil
 }
 
-// noteMemAck makes the node remember that it counted bytes before they were synced (ha.md 4.2, mem_acked).
-func (l *Log) noteMemAck() bool {
+// noteMemAck makes the node remember, before it does, that it counts bytes which are not synced (ha.md 4.2, mem_acked).
+func (l *Log) noteMemAck() error {
 	if l.write.memAcked {
-		return true
+		return nil
 	}
 	if err := l.meta.update(func(m *Meta) { m.MemAcked = true }); err != nil {
-		l.fail(err)
-		return false
+		return err
 	}
 	l.write.memAcked = true
-	return true
+	return nil
 }
 
-func (l *Log) syncActive() bool {
+func (l *Log) syncActive() error {
 	end := Pos(l.received.Load())
 	if err := l.write.file.Sync(); err != nil {
-		l.fail(fmt.Errorf("syncing %s: %w", l.segs.name(l.write.active.first), err))
-		return false
+		return fmt.Errorf("syncing %s: %w", l.segs.name(l.write.active.first), err)
 	}
 	l.stats.syncs.Add(1)
 	raise(&l.synced, end)
@@ -110,20 +113,20 @@ func (l *Log) syncActive() bool {
 		l.barrier.Store(nil)
 		close(b.done)
 	}
-	return true
+	return nil
 }
 
 // writeBatch gives the batch its header and writes it, into a new segment if it does not fit the last one.
 func (l *Log) writeBatch(b *logBatch) error {
 	w := &l.write
-	h := batchHeader{
-		flags: uint16(l.sync), epoch: b.epoch, base: b.base, commit: min(Pos(l.commitTo.Load()), b.base), timeMs: l.now().UnixMilli(),
-		length: uint32(len(b.buf)), units: b.units, prevCRC: w.crc,
-	}
 	if b.end() > w.room {
 		if err := l.rotate(b); err != nil {
 			return err
 		}
+	}
+	h := batchHeader{
+		flags: uint16(l.sync), epoch: b.epoch, base: b.base, commit: min(Pos(l.commitTo.Load()), b.base), timeMs: l.now().UnixMilli(),
+		length: uint32(len(b.buf)), units: b.units, prevCRC: w.crc,
 	}
 	if b.base == w.active.first {
 		h.flags |= batchStartsSegment
@@ -143,123 +146,4 @@ func (l *Log) writeBatch(b *logBatch) error {
 	l.received.Store(uint64(w.pos)) // b may be applied, and used again, from here on
 	l.askAhead()
 	return nil
-}
-
-// askAhead has the next segment made ready once the active one is half full: early enough to be there in time, late
-// enough not to keep two empty files on disk.
-func (l *Log) askAhead() {
-	w := &l.write
-	if !w.asked && w.pos-w.active.first > (w.room-w.active.first)/2 {
-		w.asked = true
-		l.prep.requests <- prepareRequest{}
-	}
-}
-
-// untilRoom repeats what fails for want of room until there is some, or the log is closed. What failed has confirmed
-// nothing, so that writing it again rewrites nothing.
-func (l *Log) untilRoom(f func() error) error {
-	for said := false; ; said = true {
-		err := f()
-		if !isFull(err) {
-			return err
-		}
-		l.prep.noRoom.Store(true)
-		if !said {
-			l.logf("the disk is full; waiting for room: %v", err)
-		}
-		select {
-		case <-l.write.giveUp:
-			return err
-		case <-time.After(roomPause):
-		}
-	}
-}
-
-// rotate makes the segment that begins with b. The one before is synced first, so that damage in it is never taken for
-// a torn tail; the new one's name is on disk before anything in it counts.
-func (l *Log) rotate(b *logBatch) error {
-	w := &l.write
-	if w.file != nil && l.syncedEnd() < w.pos && !l.syncActive() {
-		return ErrClosed
-	}
-	var next prepared
-	err := l.untilRoom(func() error {
-		reply := make(chan prepared, 1)
-		l.prep.requests <- prepareRequest{need: segmentHeaderBytes + int64(len(b.buf)), reply: reply}
-		next = <-reply
-		return next.err
-	})
-	if err != nil {
-		return err
-	}
-	head := segmentHeader{cluster: l.meta.get().ClusterID, first: b.base, prevCRC: w.crc, history: w.history}
-	if err := l.install(next.file, &head); err != nil {
-		return err
-	}
-	if w.active != nil {
-		l.prep.requests <- prepareRequest{shrink: w.active, shrinkTo: segmentHeaderBytes + int64(b.base-w.active.first)}
-	}
-	w.file, w.asked = next.file, false
-	w.active = l.segs.add(b.base, next.size, next.file)
-	w.room = b.base + Pos(next.size-segmentHeaderBytes)
-	l.roomEnd.Store(uint64(w.room))
-	return nil
-}
-
-// install writes the header and gives the prepared file its name.
-func (l *Log) install(f File, head *segmentHeader) error {
-	name := l.segs.name(head.first)
-	err := l.untilRoom(func() error {
-		_, err := f.WriteAt(head.encode(), 0)
-		return err
-	})
-	if err != nil {
-		return fmt.Errorf("writing %s: %w", name, err)
-	}
-	if err := l.fs.Rename(l.prep.path(nextName), name); err != nil {
-		return fmt.Errorf("naming %s: %w", name, err)
-	}
-	if err := l.fs.SyncDir(l.dir); err != nil {
-		return fmt.Errorf("syncing the directory of %s: %w", name, err)
-	}
-	return nil
-}
-
-// runBackgroundSync bounds how long bytes that count already stay unsynced, at the *_mem levels.
-func (l *Log) runBackgroundSync() {
-	defer close(l.write.bgDone)
-	tick := time.NewTicker(backgroundSync)
-	defer tick.Stop()
-	for {
-		select {
-		case <-l.write.bgStop:
-			return
-		case <-tick.C:
-			if !l.syncBehind() {
-				return
-			}
-		}
-	}
-}
-
-// syncBehind syncs what was received. Whatever lies in earlier segments was synced when they were left.
-func (l *Log) syncBehind() bool {
-	end := Pos(l.received.Load())
-	if end <= l.syncedEnd() {
-		return true
-	}
-	g, f, err := l.segs.pin(end - 1)
-	if err == nil {
-		err = f.Sync()
-		l.segs.unpin(g)
-	}
-	if err != nil {
-		l.fail(fmt.Errorf("syncing %s in the background: %w", l.dir, err))
-		return false
-	}
-	l.stats.syncs.Add(1)
-	if raise(&l.synced, end) {
-		l.report()
-	}
-	return true
 }

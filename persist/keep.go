@@ -45,12 +45,17 @@ func (s *Store) runKeep() {
 		case <-s.stop:
 			return
 		case <-tick.C:
-			if err := s.keepHouse(); err != nil && !errors.Is(err, ErrClosed) && !errors.Is(err, ErrFull) {
+			if err := s.keepHouse(); err != nil && !passing(err) {
 				s.fail(fmt.Errorf("keeping the index: %w", err))
 				return
 			}
 		}
 	}
+}
+
+// passing says that the next try may well succeed, or that there is none.
+func passing(err error) bool {
+	return errors.Is(err, ErrClosed) || errors.Is(err, ErrFull) || errors.Is(err, errTailMoved)
 }
 
 func (s *Store) keepHouse() error {

@@ -263,8 +263,8 @@ func (l *Log) fail(err error) {
 	l.failOnce.Do(func() {
 		l.mu.Lock()
 		l.refused = ErrClosed
-		l.mu.Unlock()
 		close(l.failed)
+		l.mu.Unlock()
 		l.logf("the store has failed and takes nothing more: %v", err)
 		if l.fatal != nil {
 			l.fatal(err)
@@ -288,9 +288,9 @@ func (l *Log) lead(epoch uint64) (Pos, error) {
 	u.EpochBegin(epoch)
 	b := &barrier{done: make(chan struct{})}
 	l.mu.Lock()
-	if epoch <= l.epoch {
+	if err := l.mayLead(epoch); err != nil {
 		l.mu.Unlock()
-		return 0, fmt.Errorf("leading epoch %d: the log has epoch %d", epoch, l.epoch)
+		return 0, err
 	}
 	l.epoch = epoch
 	l.history = newest(append(l.history, EpochStart{epoch, l.tailEnd}))
@@ -311,11 +311,24 @@ func (l *Log) lead(epoch uint64) (Pos, error) {
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.stopping {
+	if l.stopping || l.hasFailed() {
 		return 0, ErrClosed
 	}
 	l.refused = nil
 	return end, nil
+}
+
+// mayLead says whether an epoch may begin now. mu is held.
+func (l *Log) mayLead(epoch uint64) error {
+	switch {
+	case l.stopping || l.hasFailed():
+		return ErrClosed
+	case l.refused == nil:
+		return fmt.Errorf("leading epoch %d: epoch %d is led already", epoch, l.epoch)
+	case epoch <= l.epoch:
+		return fmt.Errorf("leading epoch %d: the log has epoch %d", epoch, l.epoch)
+	}
+	return nil
 }
 
 // The index half's view of the log: seam.go.

@@ -74,6 +74,15 @@ func (m *MemFS) Crash(rng *rand.Rand) *MemFS {
 	return after
 }
 
+// Kill ends the process that used m, by which nothing is lost: the result is what the next one finds. The old file system
+// answers nothing but errors from now on.
+func (m *MemFS) Kill() *MemFS {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.dead = true
+	return &MemFS{names: m.names, durable: m.durable, ops: m.ops, dirs: m.dirs, locks: map[string]bool{}}
+}
+
 func (m *MemFS) apply(op dirOp) {
 	if op.from != "" && m.durable[op.from] == op.node {
 		delete(m.durable, op.from)

@@ -9,9 +9,10 @@ import (
 	"time"
 )
 
-// The next segment is made ready under this name while the one before is being filled.
+// The next segment is made ready under a name of nextPattern while the one before is being filled. Each has a name of its
+// own: the committer may not have renamed the one before yet.
 const (
-	nextName    = "next.tmp"
+	nextPattern = "next.%d.tmp"
 	reserveName = "reserve"
 
 	retryRoom = time.Second // how often a full disk is tried again
@@ -29,9 +30,9 @@ type preparer struct {
 	noRoom   atomic.Bool // the disk was full when it was last asked
 	failed   func(error)
 
-	ready     File
-	readySize int64
-	reserved  bool
+	ready    prepared // made ahead; no file if there is none
+	made     int      // how many files were
+	reserved bool
 }
 
 // prepareRequest asks for one of three things: with reply, a file of at least need bytes; with shrink, that the segment
@@ -45,8 +46,15 @@ type prepareRequest struct {
 
 type prepared struct {
 	file File
+	name string
 	size int64
 	err  error
+}
+
+func isNextName(name string) bool {
+	n := 0
+	_, err := fmt.Sscanf(name, nextPattern, &n)
+	return err == nil && name == fmt.Sprintf(nextPattern, n)
 }
 
 func (p *preparer) path(name string) string { return path.Join(p.dir, name) }
@@ -76,16 +84,16 @@ func (p *preparer) run(segs *segmentSet) {
 }
 
 func (p *preparer) stop() {
-	if p.ready != nil {
+	if p.ready.file != nil {
 		p.discard()
 	}
 }
 
 // discard drops the file made ready. It holds nothing, so that an error costs room at most until the next start.
 func (p *preparer) discard() {
-	p.ready.Close()
-	p.ready = nil
-	p.fs.Remove(p.path(nextName))
+	p.ready.file.Close()
+	p.fs.Remove(p.ready.name)
+	p.ready = prepared{}
 }
 
 func (p *preparer) serve(r prepareRequest, segs *segmentSet) {
@@ -112,16 +120,16 @@ func (p *preparer) shrink(g *segment, size int64, segs *segmentSet) {
 
 // ahead makes a file ready, if none is.
 func (p *preparer) ahead() {
-	if p.ready == nil {
-		f, err := p.create(p.size)
-		p.noRoom.Store(isFull(err))
-		if err != nil {
-			if !isFull(err) {
-				p.failed(err)
+	if p.ready.file == nil {
+		made := p.create(p.size)
+		p.noRoom.Store(isFull(made.err))
+		if made.err != nil {
+			if !isFull(made.err) {
+				p.failed(made.err)
 			}
 			return
 		}
-		p.ready, p.readySize = f, p.size
+		p.ready = made
 	}
 	p.noRoom.Store(false)
 	p.refillReserve()
@@ -129,39 +137,38 @@ func (p *preparer) ahead() {
 
 // take hands over a file of at least need bytes. On a full disk the reserve makes room for a small one.
 func (p *preparer) take(need int64) prepared {
-	if p.ready != nil && p.readySize >= need {
-		out := prepared{p.ready, p.readySize, nil}
-		p.ready = nil
+	if p.ready.file != nil && p.ready.size >= need {
+		out := p.ready
+		p.ready = prepared{}
 		return out
 	}
-	if p.ready != nil {
+	if p.ready.file != nil {
 		p.discard()
 	}
-	size := max(p.size, need)
-	f, err := p.create(size)
-	if isFull(err) {
+	out := p.create(max(p.size, need))
+	if isFull(out.err) {
 		p.noRoom.Store(true)
 		p.release()
-		size = max(need, min(p.size, p.reserve/2))
-		f, err = p.create(size)
+		out = p.create(max(need, min(p.size, p.reserve/2)))
 	}
-	return prepared{f, size, err}
+	return out
 }
 
-func (p *preparer) create(size int64) (File, error) {
-	name := p.path(nextName)
+func (p *preparer) create(size int64) prepared {
+	p.made++
+	name := p.path(fmt.Sprintf(nextPattern, p.made))
 	f, err := p.fs.Create(name)
 	if err != nil {
-		return nil, fmt.Errorf("creating %s: %w", name, err)
+		return prepared{err: fmt.Errorf("creating %s: %w", name, err)}
 	}
 	if err = f.Preallocate(size); err == nil {
 		err = f.Sync()
 	}
 	if err != nil {
 		err = fmt.Errorf("preallocating %s: %w", name, err)
-		return nil, errors.Join(err, f.Close(), p.fs.Remove(name))
+		return prepared{err: errors.Join(err, f.Close(), p.fs.Remove(name))}
 	}
-	return f, nil
+	return prepared{file: f, name: name, size: size}
 }
 
 // release gives the reserve's room to whoever drains the store.
@@ -177,7 +184,10 @@ func (p *preparer) refillReserve() {
 	if p.reserved || p.reserve == 0 {
 		return
 	}
-	f, err := p.fs.Create(p.path(reserveName))
+	f, err := p.fs.OpenReadWrite(p.path(reserveName)) // of the run before
+	if err != nil {
+		f, err = p.fs.Create(p.path(reserveName))
+	}
 	if err != nil {
 		return
 	}

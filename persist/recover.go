@@ -17,10 +17,12 @@ type recovered struct {
 	offIndex bool     // the index's position is no batch's end: it does not belong to this log
 }
 
+// segmentFile is a segment as it was found. torn says why its header is none that was written whole.
 type segmentFile struct {
 	first Pos
 	size  int64 // of the file
 	head  segmentHeader
+	torn  string
 }
 
 func (g *segmentFile) limit() Pos { return g.first + Pos(max(g.size-segmentHeaderBytes, 0)) }
@@ -28,28 +30,23 @@ func (g *segmentFile) limit() Pos { return g.first + Pos(max(g.size-segmentHeade
 // recovery reads a log after a stop of any kind (ha.md 4.2). It reads batches from the segment on that holds the index's
 // position; of those before, headers and sizes.
 type recovery struct {
-	fs    FS
-	dir   string
-	meta  Meta
-	index Pos
-	out   recovered
+	fs      FS
+	dir     string
+	meta    Meta
+	unclean bool // commit positions may have covered bytes that the power loss took: only the hint proves anything
+	index   Pos
+	out     recovered
 }
 
 // recoverLog finds the log's end and cuts off what a crash left half written behind it: nothing that may have been
 // committed. A *DamageError is an end that cannot be right.
-func recoverLog(fsys FS, dir string, m Meta, index Pos) (recovered, error) {
-	r := recovery{fs: fsys, dir: dir, meta: m, index: index}
+func recoverLog(fsys FS, dir string, m Meta, unclean bool, index Pos) (recovered, error) {
+	r := recovery{fs: fsys, dir: dir, meta: m, unclean: unclean, index: index}
 	if err := r.list(); err != nil {
 		return r.out, err
 	}
-	if len(r.out.segments) == 0 {
-		return r.out, r.blank()
-	}
 	if err := r.headers(); err != nil {
 		return r.out, err
-	}
-	if len(r.out.segments) == 0 {
-		return r.out, nil
 	}
 	if err := r.scan(); err != nil {
 		return r.out, err
@@ -68,20 +65,17 @@ func (r *recovery) list() error {
 	for _, name := range names {
 		first, ok := parseSegmentName(name)
 		switch {
-		case name == nextName || ok && first < r.meta.LogStart:
+		case isNextName(name) || ok && first < r.meta.LogStart:
 			r.out.stale = append(r.out.stale, path.Join(r.dir, name))
 		case ok:
 			r.out.segments = append(r.out.segments, segmentFile{first: first})
 		}
 	}
-	return nil
-}
-
-func (r *recovery) blank() error {
-	if r.meta.LogStart != 0 || r.meta.CommitHint != 0 {
+	if len(r.out.segments) == 0 && (r.meta.LogStart != 0 || r.meta.CommitHint != 0) ||
+		len(r.out.segments) > 0 && r.out.segments[0].first != r.meta.LogStart {
 		return r.damage(r.meta.LogStart, r.meta.LogStart, "the segment that the log starts with")
 	}
-	return r.tidy()
+	return nil
 }
 
 // tidy removes what lies below log_start: a trim that a crash cut short.
@@ -94,50 +88,52 @@ func (r *recovery) tidy() error {
 	return nil
 }
 
-// headers reads each segment's. The last one's may be torn: it was made, and nothing in it was ever synced.
+// headers reads each segment's. The last one's may be torn; one that is whole and not ours is never cut.
 func (r *recovery) headers() error {
-	if first := r.out.segments[0].first; first != r.meta.LogStart {
-		return r.damage(r.meta.LogStart, r.meta.LogStart, "the segment that the log starts with")
-	}
 	for i := range r.out.segments {
 		g := &r.out.segments[i]
-		why, err := r.header(g)
-		if err != nil {
+		var why string
+		err := r.with(g.first, func(f File) (err error) {
+			why, err = r.header(f, g)
 			return err
+		})
+		if err != nil {
+			return fmt.Errorf("reading %s: %w", r.name(g.first), err)
 		}
-		if why == "" {
-			continue
+		if g.torn != "" && i < len(r.out.segments)-1 {
+			why = g.torn
 		}
-		last := i == len(r.out.segments)-1
-		if !last || r.meta.CommitHint > g.first || i == 0 && g.first != 0 {
-			return &DamageError{File: r.name(g.first), Pos: g.first, Expected: why, Advice: damageAdvice}
+		if why != "" {
+			return r.badHeader(g.first, why)
 		}
-		r.out.segments = r.out.segments[:i]
-		return r.unlink(g.first)
 	}
 	return nil
 }
 
-func (r *recovery) header(g *segmentFile) (why string, err error) {
-	err = r.with(g.first, func(f File) error {
-		if g.size, err = f.Size(); err != nil {
-			return err
-		}
-		b := make([]byte, segmentHeaderBytes)
-		if n, err := f.ReadAt(b, 0); n < len(b) {
-			why = "a segment's header of 4096 bytes"
-			return ignoreEOF(err)
-		}
-		g.head, why = decodeSegmentHeader(b)
-		if why == "" && g.head.first != g.first {
-			why = "a header that says the position that the file is named after"
-		}
-		if why == "" && !g.head.cluster.IsZero() && !r.meta.ClusterID.IsZero() && g.head.cluster != r.meta.ClusterID {
-			why = "a segment of cluster " + r.meta.ClusterID.String()
-		}
-		return nil
-	})
-	return why, err
+func (r *recovery) badHeader(first Pos, why string) error {
+	return &DamageError{File: r.name(first), Pos: first, Expected: why, Advice: damageAdvice}
+}
+
+func (r *recovery) header(f File, g *segmentFile) (why string, err error) {
+	if g.size, err = f.Size(); err != nil {
+		return "", err
+	}
+	b := make([]byte, segmentHeaderBytes)
+	n, err := f.ReadAt(b, 0)
+	if err = ignoreEOF(err); err != nil {
+		return "", err
+	}
+	if g.torn = wholeSegmentHeader(b[:n]); g.torn != "" {
+		return "", nil
+	}
+	switch g.head, why = decodeSegmentHeader(b); {
+	case why != "":
+	case g.head.first != g.first:
+		why = "a header that says the position that the file is named after"
+	case !g.head.cluster.IsZero() && !r.meta.ClusterID.IsZero() && g.head.cluster != r.meta.ClusterID:
+		why = "a segment of cluster " + r.meta.ClusterID.String()
+	}
+	return why, nil
 }
 
 func ignoreEOF(err error) error {
@@ -156,13 +152,6 @@ func (r *recovery) with(first Pos, f func(File) error) error {
 	return errors.Join(f(file), file.Close())
 }
 
-func (r *recovery) unlink(first Pos) error {
-	if err := r.fs.Remove(r.name(first)); err != nil {
-		return err
-	}
-	return r.fs.SyncDir(r.dir)
-}
-
 func (r *recovery) damage(first, p Pos, expected string) error {
 	return damageAt(r.name(first), first, p, expected)
 }
@@ -170,17 +159,19 @@ func (r *recovery) damage(first, p Pos, expected string) error {
 // scan walks the batches of all segments from the one on that the index's position lies in.
 func (r *recovery) scan() error {
 	segs := r.out.segments
-	start := 0
-	for i := range segs[:len(segs)-1] {
-		if segs[i+1].first > r.index {
-			break
-		}
-		if segs[i].limit() < segs[i+1].first {
-			return r.damage(segs[i].first, segs[i].limit(), "a file as long as its positions")
-		}
-		start = i + 1
+	if len(segs) == 0 {
+		return nil
 	}
-	r.out.chain = segs[start].head.begin()
+	start := 0
+	for start < len(segs)-1 && segs[start+1].torn == "" && segs[start+1].first <= r.index {
+		if g := &segs[start]; g.limit() < segs[start+1].first {
+			return r.damage(g.first, g.limit(), "a file as long as its positions, or the one behind it")
+		}
+		start++
+	}
+	if segs[start].torn == "" {
+		r.out.chain = segs[start].head.begin()
+	}
 	r.out.offIndex = r.index != 0 && r.index != segs[start].first
 	for i := start; i < len(segs); i++ {
 		if err := r.segment(i); err != nil {
@@ -192,8 +183,11 @@ func (r *recovery) scan() error {
 
 func (r *recovery) segment(i int) error {
 	g := &r.out.segments[i]
+	if g.torn != "" {
+		return r.tornSegment(i)
+	}
 	if begin := g.head.begin(); begin.pos != r.out.pos || begin.crc != r.out.crc || begin.epoch != r.out.epoch {
-		return &DamageError{File: r.name(g.first), Pos: g.first, Expected: "a header that continues the segment before", Advice: damageAdvice}
+		return r.badHeader(g.first, "a header that continues the segment before")
 	}
 	return r.with(g.first, func(f File) error {
 		last := i == len(r.out.segments)-1
@@ -212,6 +206,30 @@ func (r *recovery) segment(i int) error {
 		}
 		return nil
 	})
+}
+
+// tornSegment judges a last segment without a header. One that never had anything synced in it is removed.
+func (r *recovery) tornSegment(i int) error {
+	g := &r.out.segments[i]
+	if g.first != r.out.pos { // no rotation has made it, as that syncs what lies before
+		return r.badHeader(g.first, g.torn)
+	}
+	err := r.with(g.first, func(f File) error {
+		known, err := r.known(f, g)
+		if err == nil && (known > g.first || i == 0 && g.first != 0) {
+			err = r.badHeader(g.first, g.torn)
+		}
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	r.out.cut += g.size
+	r.out.segments = r.out.segments[:i]
+	if err := r.fs.Remove(r.name(g.first)); err != nil {
+		return err
+	}
+	return r.fs.SyncDir(r.dir)
 }
 
 // batches takes what is whole and chained; why says what comes then.
@@ -235,27 +253,41 @@ func (r *recovery) batches(br *batchReader) (why string, err error) {
 // else the remains of what a crash cut off, which are overwritten with zeros before anything is appended.
 func (r *recovery) tail(f File, g *segmentFile, why string) error {
 	p := r.out.pos
-	later, err := laterCommit(f, g, p)
+	known, err := r.known(f, g)
 	if err != nil {
 		return fmt.Errorf("reading %s: %w", r.name(g.first), err)
 	}
-	if known := max(r.meta.CommitHint, r.out.chain.commit, later); known > p {
+	if known > p {
 		return r.damage(g.first, p, fmt.Sprintf("%s, as the log was committed up to position %d", why, known))
 	}
-	if r.out.cut, err = zeroFrom(f, segmentHeaderBytes+int64(p-g.first), g.size); err != nil {
+	if why == whyVersion {
+		return r.damage(g.first, p, why)
+	}
+	cut, err := zeroFrom(f, segmentHeaderBytes+int64(p-g.first), g.size)
+	if err != nil {
 		return fmt.Errorf("clearing %s: %w", r.name(g.first), err)
 	}
+	r.out.cut += cut
 	if err := f.Sync(); err != nil {
 		return fmt.Errorf("syncing %s: %w", r.name(g.first), err)
 	}
 	return r.fs.SyncDir(r.dir)
 }
 
-// laterCommit is the highest commit position in whole batches behind the bad one at p. Only those count that hang on p's
-// header by the checksum chain: a body may hold bytes that look like a batch.
-func laterCommit(f File, g *segmentFile, p Pos) (commit Pos, err error) {
-	br := newBatchReader(f, g.first, p, g.limit())
-	bad, err := headerAt(br, p)
+// known is the highest position that the log is known to have been committed to. g is its last segment.
+func (r *recovery) known(f File, g *segmentFile) (Pos, error) {
+	if r.unclean {
+		return r.meta.CommitHint, nil
+	}
+	later, err := r.laterCommit(f, g)
+	return max(r.meta.CommitHint, later), err
+}
+
+// laterCommit is the highest commit position in whole batches behind the bad one where the log ends. Only those count
+// that hang on its header by the checksum chain: a body may hold bytes that look like a batch.
+func (r *recovery) laterCommit(f File, g *segmentFile) (commit Pos, err error) {
+	br := newBatchReader(f, g.first, r.out.pos, g.limit())
+	bad, err := headerAt(br, r.out.pos)
 	for bad.length != 0 && err == nil && bad.end() < br.limit {
 		var h batchHeader
 		br.pos = bad.end()

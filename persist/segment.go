@@ -55,17 +55,30 @@ func (h *segmentHeader) encode() []byte {
 
 func newest(h []EpochStart) []EpochStart { return h[max(0, len(h)-MaxHistory):] }
 
-// decodeSegmentHeader reads b, of segmentHeaderBytes. why says what is wrong, if anything.
+// wholeSegmentHeader says whether b is a header as somebody wrote it, of whatever version: not a torn one.
+func wholeSegmentHeader(b []byte) (why string) {
+	le := binary.LittleEndian
+	switch {
+	case len(b) < segmentHeaderBytes:
+		return "a segment's header of 4096 bytes"
+	case string(b[:8]) != segmentMagic:
+		return "a segment's magic"
+	case le.Uint32(b[segmentHeaderBytes-4:]) != crc32.Checksum(b[:segmentHeaderBytes-4], castagnoli):
+		return "a segment header's checksum"
+	}
+	return ""
+}
+
+// decodeSegmentHeader reads b. why says what is wrong, if anything.
 func decodeSegmentHeader(b []byte) (h segmentHeader, why string) {
+	if why = wholeSegmentHeader(b); why != "" {
+		return h, why
+	}
 	le := binary.LittleEndian
 	count := le.Uint32(b[12:])
 	switch {
-	case string(b[:8]) != segmentMagic:
-		return h, "a segment's magic"
 	case le.Uint32(b[8:]) != segmentVersion:
 		return h, "a segment of a version that this program knows"
-	case le.Uint32(b[segmentHeaderBytes-4:]) != crc32.Checksum(b[:segmentHeaderBytes-4], castagnoli):
-		return h, "a segment header's checksum"
 	case count > MaxHistory:
 		return h, "a segment header's epochs within their bound"
 	}

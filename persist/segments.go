@@ -17,6 +17,7 @@ type segment struct {
 	file  File  // nil while closed
 	pins  int   // users of file
 	used  uint64
+	held  bool // pinned by the committer, which writes it
 	gone  bool // unlinked: close it with the last pin
 }
 
@@ -76,14 +77,19 @@ func (s *segmentSet) install(g *segment, f File) File {
 		return g.file
 	}
 	g.file = f
-	s.open++
-	if s.open > maxOpenSegments {
-		s.evict()
-	}
+	s.opened()
 	return f
 }
 
-func (s *segmentSet) evict() {
+// opened counts a file and closes another, if there are too many now.
+func (s *segmentSet) opened() {
+	s.open++
+	for s.open > maxOpenSegments && s.evict() {
+	}
+}
+
+// evict closes the file that was used least recently, if any is not in use.
+func (s *segmentSet) evict() bool {
 	var old *segment
 	for _, g := range s.list {
 		if g.file != nil && g.pins == 0 && (old == nil || g.used < old.used) {
@@ -93,6 +99,7 @@ func (s *segmentSet) evict() {
 	if old != nil {
 		s.shut(old)
 	}
+	return old != nil
 }
 
 // shut closes a file that nobody uses. Nothing unsynced can hang on it, so its error means nothing.
@@ -113,18 +120,25 @@ func (s *segmentSet) unpin(g *segment) {
 	}
 }
 
-// add puts a new last segment behind the others; the one before ends where it begins. f stays pinned until the next add.
+// add puts a new last segment behind the others; the one before ends where it begins. f, if it is open, stays pinned
+// until the next add.
 func (s *segmentSet) add(first Pos, bytes int64, f File) *segment {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if n := len(s.list); n > 0 {
 		last := s.list[n-1]
 		last.end = first
-		last.pins--
+		if last.held {
+			last.held = false
+			last.pins--
+		}
 	}
-	g := &segment{first: first, end: maxPos, bytes: bytes, file: f, pins: 1}
-	s.open++
+	g := &segment{first: first, end: maxPos, bytes: bytes, file: f}
 	s.list = append(s.list, g)
+	if f != nil {
+		g.held, g.pins = true, 1
+		s.opened()
+	}
 	return g
 }
 

@@ -111,12 +111,15 @@ func (s *Store) recover() (err error) {
 		return err
 	}
 	m := s.meta.get()
-	r, err := recoverLog(s.fs, s.dir, m, s.index.position())
+	s.recovery.Unclean = m.MemAcked && !m.Clean && m.BootID != s.o.BootID
+	r, err := recoverLog(s.fs, s.dir, m, s.recovery.Unclean, s.index.position())
 	if err == nil && (r.offIndex || len(r.segments) == 0 && s.index.position() != 0) {
 		s.logf("the index at position %d does not belong to the log, which ends at %d: it is built anew", s.index.position(), r.pos)
+		cut := r.cut
 		if err = s.index.reset(); err == nil {
-			r, err = recoverLog(s.fs, s.dir, m, 0)
+			r, err = recoverLog(s.fs, s.dir, m, s.recovery.Unclean, 0)
 		}
+		r.cut += cut
 	}
 	if err != nil {
 		return s.refuse(err)
@@ -138,8 +141,7 @@ func (s *Store) adopt(r *recovered, m Meta) error {
 	l := s.Log
 	from := max(s.index.position(), m.LogStart)
 	s.recovery = Recovery{Blank: len(r.segments) == 0, CutBytes: r.cut, End: r.pos, Committed: max(r.commit, from), ReplayedFrom: from,
-		IndexRebuilt: s.index.position() < m.LogStart || s.index.position() == 0 && r.pos > 0,
-		Unclean:      m.MemAcked && !m.Clean && m.BootID != s.o.BootID}
+		IndexRebuilt: s.index.position() < m.LogStart || s.index.position() == 0 && r.pos > 0, Unclean: s.recovery.Unclean}
 	if err := l.openSegments(r); err != nil {
 		return err
 	}
@@ -171,18 +173,18 @@ func (s *Store) adopt(r *recovered, m Meta) error {
 func (l *Log) openSegments(r *recovered) error {
 	l.write.chain = r.chain
 	for i, g := range r.segments {
+		if i < len(r.segments)-1 {
+			l.segs.add(g.first, g.size, nil)
+			continue
+		}
 		f, err := l.fs.OpenReadWrite(l.segs.name(g.first))
 		if err != nil {
 			return err
 		}
-		active := l.segs.add(g.first, g.size, f)
-		if i < len(r.segments)-1 {
-			continue
-		}
+		l.write.active, l.write.file, l.write.room = l.segs.add(g.first, g.size, f), f, g.limit()
 		if err := errors.Join(f.Sync(), l.fs.SyncDir(l.dir)); err != nil {
 			return fmt.Errorf("syncing %s: %w", l.segs.name(g.first), err)
 		}
-		l.write.active, l.write.file, l.write.room = active, f, g.limit()
 		l.roomEnd.Store(uint64(g.limit()))
 	}
 	return nil
@@ -230,16 +232,14 @@ func (s *Store) NextEpoch() uint64 {
 // what was promised and must be above every one in the log.
 func (s *Store) Lead(epoch uint64) (barrier Pos, err error) {
 	s.mu.Lock()
-	last, leading, stopping := s.epoch, s.refused == nil, s.stopping
+	err = s.mayLead(epoch)
 	s.mu.Unlock()
 	promised := s.meta.get().Promised
-	switch {
-	case stopping:
-		return 0, ErrClosed
-	case leading:
-		return 0, fmt.Errorf("leading epoch %d: epoch %d is led already", epoch, last)
-	case epoch < promised || epoch <= last:
-		return 0, fmt.Errorf("leading epoch %d: epoch %d was promised and the log has epoch %d", epoch, promised, last)
+	if err == nil && epoch < promised {
+		err = fmt.Errorf("leading epoch %d: epoch %d was promised", epoch, promised)
+	}
+	if err != nil {
+		return 0, err
 	}
 	if epoch > promised {
 		if err := s.meta.update(func(m *Meta) { m.Promised = epoch }); err != nil {

@@ -1,0 +1,89 @@
+package persist
+
+import (
+	"fmt"
+	"time"
+)
+
+// roomPause is how long the committer waits before it asks a full disk again.
+const roomPause = 100 * time.Millisecond
+
+// askAhead has the next segment made ready once the active one is half full: early enough to be there in time, late
+// enough not to keep two empty files on disk.
+func (l *Log) askAhead() {
+	w := &l.write
+	if !w.asked && w.pos-w.active.first > (w.room-w.active.first)/2 {
+		w.asked = true
+		l.prep.requests <- prepareRequest{}
+	}
+}
+
+// untilRoom repeats what fails for want of room until there is some, or the log is closed. What failed has confirmed
+// nothing, so that writing it again rewrites nothing.
+func (l *Log) untilRoom(f func() error) error {
+	for said := false; ; said = true {
+		err := f()
+		if !isFull(err) {
+			return err
+		}
+		l.prep.noRoom.Store(true)
+		if !said {
+			l.logf("the disk is full; waiting for room: %v", err)
+		}
+		select {
+		case <-l.write.giveUp:
+			return err
+		case <-l.failed:
+			return err
+		case <-time.After(roomPause):
+		}
+	}
+}
+
+// rotate makes the segment that begins with b. The one before is synced first, so that damage in it is never taken for
+// a torn tail; the new one's name is on disk before anything in it counts.
+func (l *Log) rotate(b *logBatch) error {
+	w := &l.write
+	if w.file != nil && l.syncedEnd() < w.pos {
+		if err := l.syncActive(); err != nil {
+			return err
+		}
+	}
+	var next prepared
+	err := l.untilRoom(func() error {
+		reply := make(chan prepared, 1)
+		l.prep.requests <- prepareRequest{need: segmentHeaderBytes + int64(len(b.buf)), reply: reply}
+		next = <-reply
+		return next.err
+	})
+	if err != nil {
+		return err
+	}
+	if err := l.install(&next, b.base); err != nil {
+		return fmt.Errorf("making %s: %w", l.segs.name(b.base), err)
+	}
+	if w.active != nil {
+		l.prep.requests <- prepareRequest{shrink: w.active, shrinkTo: segmentHeaderBytes + int64(b.base-w.active.first)}
+	}
+	w.file, w.asked = next.file, false
+	w.active = l.segs.add(b.base, next.size, next.file)
+	w.room = b.base + Pos(next.size-segmentHeaderBytes)
+	l.roomEnd.Store(uint64(w.room))
+	return nil
+}
+
+// install writes the header and gives the prepared file its name.
+func (l *Log) install(next *prepared, first Pos) error {
+	head := segmentHeader{cluster: l.meta.get().ClusterID, first: first, prevCRC: l.write.crc, history: l.write.history}
+	steps := []func() error{
+		func() error { _, err := next.file.WriteAt(head.encode(), 0); return err },
+		func() error { return l.fs.Rename(next.name, l.segs.name(first)) },
+		func() error { return l.fs.SyncDir(l.dir) },
+	}
+	for _, step := range steps {
+		if err := l.untilRoom(step); err != nil {
+			return err
+		}
+	}
+	return nil
+}
