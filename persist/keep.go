@@ -81,6 +81,9 @@ func (l *Log) dropSegmentsBelow(p Pos) error {
 	if first, _, ok := l.segs.around(p); !ok || first != p {
 		return fmt.Errorf("dropping segments below %d: no segment starts there", p)
 	}
+	if p >= l.syncedEnd() {
+		return fmt.Errorf("dropping segments below %d: nothing behind it is synced; a crash would leave no log", p)
+	}
 	if err := l.meta.update(func(m *Meta) { m.LogStart = p }); err != nil {
 		return err
 	}

@@ -124,7 +124,8 @@ type metaFile struct {
 	now Meta
 }
 
-// openMeta reads dir's meta. fs.ErrNotExist is a directory that has none; a *DamageError one that cannot be read.
+// openMeta reads dir's meta, and makes sure that what it read is on disk: a process that was killed may have written it and
+// not synced it, and what follows from it (a promise, files to unlink) must not outlive it. fs.ErrNotExist is a directory that has none; a *DamageError one that cannot be read.
 func openMeta(fsys FS, dir string) (*metaFile, error) {
 	name := path.Join(dir, metaName)
 	f, err := fsys.OpenReadWrite(name)
@@ -134,6 +135,9 @@ func openMeta(fsys FS, dir string) (*metaFile, error) {
 	b := make([]byte, 2*metaSlotBytes)
 	if _, err := f.ReadAt(b, 0); err != nil && !errors.Is(err, io.EOF) {
 		return nil, errors.Join(fmt.Errorf("reading %s: %w", name, err), f.Close())
+	}
+	if err := errors.Join(f.Sync(), fsys.SyncDir(dir)); err != nil {
+		return nil, errors.Join(fmt.Errorf("syncing %s: %w", name, err), f.Close())
 	}
 	out := &metaFile{file: f}
 	for i := range 2 {
