@@ -67,6 +67,7 @@ var (
 	errMandatory = &wireError{condition: condDecode, description: "a mandatory field is missing"}
 	errUnknown   = &wireError{condition: condDecode, description: "unknown performative"}
 	errSections  = &wireError{condition: condDecode, description: "a message's sections are unknown, repeated or out of order"}
+	errEntries   = &wireError{condition: condLimit, description: "a section of a message may have 16384 entries"}
 	errBig       = &wireError{condition: condDecode, description: "a value is larger than may be expanded"}
 
 	errNotAMQP   = &wireError{condition: condFraming, description: "these bytes are not AMQP"}

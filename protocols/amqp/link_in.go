@@ -275,8 +275,7 @@ func (e *envelope) destination() (core.Destination, *wireError) {
 // annotatedKind is what kind of destination a JMS client says that it sends to.
 func (e *envelope) annotatedKind() core.Kind {
 	if s, _, err := nextSection(e.bare); err == nil && s.kind == kindMessageNotes {
-		notes, _ := decodeValue(s.value).(pairs)
-		return jmsKind(notes.get(annotationDest))
+		return jmsKind(entry(s.value, annotationDest))
 	}
 	return core.Queue
 }

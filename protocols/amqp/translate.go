@@ -48,7 +48,66 @@ func nextSection(b []byte) (s section, rest []byte, err error) {
 	if !fits(s.kind, s.value[0]) {
 		return s, nil, errType
 	}
+	if s.kind != kindData && s.kind < kindSequence || s.kind == kindFooter {
+		if _, count := entries(s.value); count > 2*maxEntries {
+			return s, nil, errEntries
+		}
+	}
 	return s, c.buf, nil
+}
+
+// maxEntries bounds the entries of a map section, because the common model spends many times an entry's bytes on it.
+const maxEntries = 1 << 14
+
+// entries are the items of a checked map or list, and how many they are.
+func entries(value []byte) (items []byte, count int) {
+	s := shapes[value[0]]
+	if s.class != wideCompound8 && s.class != wideCompound32 {
+		return nil, 0 // null, list0
+	}
+	items, count, _, _ = compound(s.class == wideCompound32, value[1:])
+	return items, count
+}
+
+// eachEntry gives the entries of a checked map whose keys are text and whose values are of a simple type.
+func eachEntry(value []byte, f func(name []byte, v any)) {
+	items, count := entries(value)
+	for range count / 2 {
+		n, _ := check(items, 0)
+		key := items[:n]
+		items = items[n:]
+		n, _ = check(items, 0)
+		v := items[:n]
+		items = items[n:]
+		if isText(key[0]) && simple(v[0]) {
+			f(bytesOf(key), decodeValue(v))
+		}
+	}
+}
+
+func isText(code byte) bool {
+	return code == codeStr8 || code == codeStr32 || code == codeSym8 || code == codeSym32
+}
+
+// simple says that a constructor's values hold no others.
+func simple(code byte) bool {
+	switch shapes[code].class {
+	case wideFixed:
+		return code != codeList0
+	case wideVar8, wideVar32:
+		return true
+	}
+	return false
+}
+
+// entry is the value of the last entry of a checked map that goes by a name; nil if there is none.
+func entry(value []byte, name string) (found any) {
+	eachEntry(value, func(key []byte, v any) {
+		if string(key) == name {
+			found = v
+		}
+	})
+	return found
 }
 
 // fits says whether a section of kind k may have a value with this constructor.
@@ -188,18 +247,16 @@ func skipID(c *cursor) {
 
 // readDelay reads the annotations by which a sender delays a message. The absolute one wins.
 func (e *envelope) readDelay(value []byte, nowMs int64) {
-	notes, _ := decodeValue(value).(pairs)
-	if at, ok := asMs(notes.get(annotationTime)); ok && at > 0 {
+	if at, ok := asMs(entry(value, annotationTime)); ok && at > 0 {
 		e.header.NotBeforeMs = at
-	} else if delay, ok := asMs(notes.get(annotationDelay)); ok && delay > 0 && nowMs+delay > nowMs {
+	} else if delay, ok := asMs(entry(value, annotationDelay)); ok && delay > 0 && nowMs+delay > nowMs {
 		e.header.NotBeforeMs = nowMs + delay
 	}
 }
 
 // readDupID reads what names the message to duplicate detection.
 func (e *envelope) readDupID(value []byte) {
-	properties, _ := decodeValue(value).(pairs)
-	switch v := properties.get(propertyDupID).(type) {
+	switch v := entry(value, propertyDupID).(type) {
 	case string:
 		e.header.DupID = v
 	case []byte:

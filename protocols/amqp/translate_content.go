@@ -50,11 +50,11 @@ func (format) Content(m *core.Message) (*core.Content, error) {
 type contentReader struct {
 	message *core.Message
 	out     *core.Content
-	notes   pairs
-	kind    kind   // the body's
-	parts   int    // its sections
-	value   []byte // of the first
-	start   int    // the body is Bare[start:end]
+	replies core.Kind // what a reply-to without a scheme is
+	kind    kind      // the body's
+	parts   int       // its sections
+	value   []byte    // of the first
+	start   int       // the body is Bare[start:end]
 	end     int
 	err     error
 }
@@ -62,27 +62,30 @@ type contentReader struct {
 func (r *contentReader) head(s section) {
 	switch s.kind {
 	case kindMessageNotes:
-		r.notes, _ = decodeValue(s.value).(pairs)
-		for _, n := range r.notes {
-			r.property(jmsNote, n, r.passNote)
-		}
+		r.replies = jmsKind(entry(s.value, annotationReplyTo))
+		r.entries(jmsNote, s.value)
 	case kindProperties:
 		r.err = r.properties(s.value)
 	case kindAppProperties:
-		properties, _ := decodeValue(s.value).(pairs)
-		for _, p := range properties {
-			r.property("", p, nil)
-		}
+		r.entries("", s.value)
 	case kindFooter:
-		footer, _ := decodeValue(s.value).(pairs)
-		for _, p := range footer {
-			r.property(jmsFooter, p, nil)
-		}
+		r.entries(jmsFooter, s.value)
 	}
 }
 
+// entries adds a section's entries as properties, but for the annotations that are fields of the common model.
+func (r *contentReader) entries(prefix string, value []byte) {
+	eachEntry(value, func(key []byte, v any) {
+		name := string(key)
+		if prefix == jmsNote && !passNote(name) {
+			return
+		}
+		r.out.Properties = append(r.out.Properties, core.Property{Name: prefix + name, Value: propertyValue(v)})
+	})
+}
+
 // passNote says whether a message annotation is more than the common model's own fields in other words.
-func (r *contentReader) passNote(name string) bool {
+func passNote(name string) bool {
 	switch name {
 	case annotationDelay, annotationTime, annotationReplyTo, annotationDest:
 		return false
@@ -90,46 +93,25 @@ func (r *contentReader) passNote(name string) bool {
 	return true
 }
 
-// property adds one map entry, if it is of a type that a property may have and wanted (nil: always).
-func (r *contentReader) property(prefix string, e pair, wanted func(string) bool) {
-	var name string
-	switch k := e.key.(type) {
-	case string:
-		name = k
-	case symbol:
-		name = string(k)
-	default:
-		return
-	}
-	if wanted != nil && !wanted(name) {
-		return
-	}
-	if v, ok := propertyValue(e.value); ok {
-		r.out.Properties = append(r.out.Properties, core.Property{Name: prefix + name, Value: v})
-	}
-}
-
-// propertyValue turns an AMQP value into one that a property may have.
-func propertyValue(v any) (any, bool) {
+// propertyValue turns a simple AMQP value into one that a property may have.
+func propertyValue(v any) any {
 	switch v := v.(type) {
-	case nil, bool, int8, int16, int32, int64, uint8, uint16, uint32, uint64, float32, float64, string, []byte:
-		return v, true
 	case symbol:
-		return string(v), true
+		return string(v)
 	case char:
-		return string(rune(v)), true
+		return string(rune(v))
 	case uuid:
-		return v.String(), true
+		return v.String()
 	case timestamp:
-		return time.UnixMilli(int64(v)).UTC(), true
+		return time.UnixMilli(int64(v)).UTC()
 	case decimal32:
-		return v[:], true
+		return v[:]
 	case decimal64:
-		return v[:], true
+		return v[:]
 	case decimal128:
-		return v[:], true
+		return v[:]
 	}
-	return nil, false // maps, lists, arrays and described values: not legal in application-properties (3.2.5)
+	return v
 }
 
 // properties reads the properties section (3.2.4).
@@ -173,7 +155,7 @@ func (r *contentReader) replyTo(address string) {
 	if address == "" {
 		return
 	}
-	d, err := core.ParseDestination(address, jmsKind(r.notes.get(annotationReplyTo)))
+	d, err := core.ParseDestination(address, max(r.replies, core.Queue))
 	if err != nil || d.Validate() != nil {
 		r.text(jmsReplyTo, address)
 		return

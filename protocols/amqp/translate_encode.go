@@ -191,8 +191,7 @@ func appendBody(dst []byte, c *core.Content) []byte {
 	if c.Kind == core.BodyNone {
 		return append(dst, codeDescribed, codeSmallUlong, byte(kindValue), codeNull)
 	}
-	text := c.Kind == core.BodyText || c.Kind == core.BodyJSON || textual(c.ContentType)
-	if text && utf8.Valid(c.Body) {
+	if c.Kind != core.BodyBytes && utf8.Valid(c.Body) {
 		return appendString(append(dst, codeDescribed, codeSmallUlong, byte(kindValue)), c.Body)
 	}
 	return appendBinary(append(dst, codeDescribed, codeSmallUlong, byte(kindData)), c.Body)

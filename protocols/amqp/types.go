@@ -77,23 +77,6 @@ type (
 	pair      struct{ key, value any }
 )
 
-// get returns the value under a symbol or string key, nil if there is none.
-func (p pairs) get(name string) any {
-	for _, e := range p {
-		switch k := e.key.(type) {
-		case symbol:
-			if string(k) == name {
-				return e.value
-			}
-		case string:
-			if k == name {
-				return e.value
-			}
-		}
-	}
-	return nil
-}
-
 // Width classes: what follows a constructor.
 const (
 	wideInvalid   = iota
