@@ -94,7 +94,9 @@ func frameOf(p performative) Frame {
 	return f
 }
 
-func newCodec() *codec { return &codec{begun: true, limits: &limits{ownFrame: 1 << 20, peerFrame: 1 << 20}} }
+func newCodec() *codec {
+	return &codec{begun: true, limits: &limits{ownFrame: 1 << 20, peerFrame: 1 << 20}}
+}
 
 // TestPerformatives holds that decode is the inverse of encode, for every field of every performative.
 func TestPerformatives(t *testing.T) {

@@ -154,6 +154,7 @@ func (k *sender) close(forget bool) {
 	k.release()
 	s := k.session
 	s.unsettled.drop(k)
+	s.parked.drop(k)
 	if s.starved && !s.ended {
 		s.feed()
 	}

@@ -27,6 +27,18 @@ func (q *parkedQueue) pop() {
 	}
 }
 
+// drop forgets what a link had waiting.
+func (q *parkedQueue) drop(l *sender) {
+	keep := q.items[:0]
+	for _, p := range q.items[q.head:] {
+		if p.link != l {
+			keep = append(keep, p)
+		}
+	}
+	clear(q.items[len(keep):])
+	q.items, q.head = keep, 0
+}
+
 // transmit sends a delivery in frames of the peer's size, as far as its window goes, and parks the rest.
 func (s *session) transmit(p parked) {
 	if s.parked.len() == 0 {
@@ -64,10 +76,6 @@ func (s *session) unpark() {
 	}
 	for s.parked.len() > 0 {
 		p := s.parked.first()
-		if p.link.status != attached {
-			s.parked.pop()
-			continue
-		}
 		if p.drain {
 			p.link.tell(true)
 			s.parked.pop()

@@ -134,7 +134,7 @@ func words(line string) (out []string) {
 }
 
 // readPerformative is showPerformative's inverse, for one line of a script. It returns the words that name no field.
-func readPerformative(t *testing.T, line string) (performative, map[string]string) {
+func readPerformative(t testing.TB, line string) (performative, map[string]string) {
 	t.Helper()
 	ws := words(line)
 	fresh, ok := performatives[ws[0]]
@@ -151,7 +151,7 @@ func readPerformative(t *testing.T, line string) (performative, map[string]strin
 	return p, rest
 }
 
-func set(t *testing.T, v reflect.Value, path []string, value string) bool {
+func set(t testing.TB, v reflect.Value, path []string, value string) bool {
 	f := v.FieldByName(path[0])
 	if !f.IsValid() {
 		return false
@@ -174,7 +174,7 @@ func set(t *testing.T, v reflect.Value, path []string, value string) bool {
 	return true
 }
 
-func setLeaf(t *testing.T, f reflect.Value, value string) {
+func setLeaf(t testing.TB, f reflect.Value, value string) {
 	switch p := f.Addr().Interface().(type) {
 	case *optUint:
 		n, err := strconv.ParseUint(value, 10, 32)
@@ -200,7 +200,7 @@ func setLeaf(t *testing.T, f reflect.Value, value string) {
 	}
 }
 
-func setPlain(t *testing.T, f reflect.Value, value string) {
+func setPlain(t testing.TB, f reflect.Value, value string) {
 	switch f.Kind() {
 	case reflect.Bool:
 		f.SetBool(value == "" || value == "true")
@@ -215,7 +215,7 @@ func setPlain(t *testing.T, f reflect.Value, value string) {
 	}
 }
 
-func kindFor(t *testing.T, name string) kind {
+func kindFor(t testing.TB, name string) kind {
 	for k, s := range kindText {
 		if s == name {
 			return k
@@ -226,7 +226,7 @@ func kindFor(t *testing.T, name string) kind {
 }
 
 // readFilter reads no-local, selector:TEXT or unknown, joined by +.
-func readFilter(t *testing.T, value string) (p pairs) {
+func readFilter(t testing.TB, value string) (p pairs) {
 	for f := range strings.SplitSeq(value, "+") {
 		name, text, _ := strings.Cut(f, ":")
 		switch name {
@@ -241,7 +241,7 @@ func readFilter(t *testing.T, value string) (p pairs) {
 	return p
 }
 
-func must(t *testing.T, err error) {
+func must(t testing.TB, err error) {
 	t.Helper()
 	if err != nil {
 		t.Fatal(err)
@@ -290,7 +290,7 @@ func showValue(v any) string {
 }
 
 // message builds a message from a script's words.
-func message(t *testing.T, w map[string]string) []byte {
+func message(t testing.TB, w map[string]string) []byte {
 	if raw, ok := w["raw"]; ok {
 		b, err := hex.DecodeString(raw)
 		must(t, err)
@@ -336,7 +336,7 @@ func message(t *testing.T, w map[string]string) []byte {
 	return b
 }
 
-func num(t *testing.T, w map[string]string, name string) any {
+func num(t testing.TB, w map[string]string, name string) any {
 	s, ok := w[name]
 	if !ok {
 		return nil
