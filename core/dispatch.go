@@ -31,7 +31,7 @@ func (q *queue) dispatch() {
 // pair finds who gets e, or, when e is not for anybody that is hungry, the first entry that is for somebody.
 func (q *queue) pair(e *entry) (*subscription, *entry) {
 	for ; e != nil; e = q.after(e) {
-		if !e.received && e.msg == nil {
+		if e.lacksBody() {
 			q.wantPage()
 			return nil, nil
 		}
@@ -45,22 +45,27 @@ func (q *queue) pair(e *entry) (*subscription, *entry) {
 	return nil, nil
 }
 
-// after is the ready entry behind e, in order of dispatch.
+// after is the ready entry behind e, in order of dispatch. It looks no further than the window.
 func (q *queue) after(e *entry) *entry {
-	if e.next != nil {
-		return e.next
+	i := 0
+	for q.lanes[i].class != uint8(e.seq.Class()) {
+		i++
 	}
-	for i := range q.lanes {
-		if int(q.lanes[i].class) > e.seq.Class() && q.lanes[i].ready.head != nil {
-			return q.lanes[i].ready.head
-		}
+	l := &q.lanes[i]
+	switch {
+	case e.next != nil && !l.behindHole(e.next):
+		return e.next
+	case l.hole == 0:
+		return q.firstFrom(i + 1)
+	case l.ready.n < q.windowLimit():
+		q.wantPage()
 	}
 	return nil
 }
 
 // choose takes one from the credit of the next subscription in turn that may have e.
 func (q *queue) choose(e *entry) *subscription {
-	for s, n := q.hungry, 0; s != nil; n++ {
+	for s := q.hungry; s != nil; {
 		next := s.next
 		if e.shunned == s {
 			if next == q.hungry {
@@ -81,10 +86,7 @@ func (q *queue) choose(e *entry) *subscription {
 
 // hand gives e to s, whose credit was taken.
 func (q *queue) hand(s *subscription, e *entry) {
-	l := q.laneOf(e)
-	l.ready.remove(e)
-	q.ready--
-	q.leave(e)
+	q.unready(e)
 	d := Delivery{Sub: s.id, Tag: e, Message: e.msg, Seq: uint64(e.seq), Attempts: e.attempts, Returned: e.returned, auto: s.auto}
 	q.dress(s, e, &d)
 	e.state, e.sub, e.returned = stateFlight, s, true

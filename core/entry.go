@@ -49,6 +49,9 @@ func (e *entry) DeadReason() string {
 // logged says that the log holds the entry, so that what becomes of it must be logged too.
 func (e *entry) logged() bool { return e.pos != 0 }
 
+// lacksBody says that its message must be read back before it can be handed over.
+func (e *entry) lacksBody() bool { return e.msg == nil && !e.received }
+
 // list is a doubly linked list through the entries' own links. The zero value is empty.
 type list struct {
 	head, tail *entry
@@ -120,8 +123,9 @@ func (l *list) insert(e *entry) {
 //	counter ·····················|█████████████|····hole·········|▒▒▒▒▒▒▒▒|
 //	                                          loaded            hole      tail
 //
-// All live logged entries up to loaded and above hole are in memory; those in between are not. hole = 0 is no hole, and
-// loaded means nothing then. Entries that live in memory alone are never in a hole.
+// All live logged entries up to loaded and above hole are in memory; those in between are not, unless they are delayed.
+// hole = 0 is no hole, and loaded means nothing then. Ready entries behind the hole live in memory alone; they wait until
+// what is before them was read back.
 type lane struct {
 	ready  list
 	held   list
@@ -132,3 +136,6 @@ type lane struct {
 	beyond int    // logged entries above the hole: held or pending
 	class  uint8
 }
+
+// behindHole says that something before e is only in the store.
+func (l *lane) behindHole(e *entry) bool { return l.hole != 0 && e.seq.Counter() > l.loaded }

@@ -80,11 +80,26 @@ func (p *pager) stop() {
 
 // wantPage has the pager read back what is needed next.
 func (q *queue) wantPage() {
-	if q.paging || q.closed || q.pageFrom > q.b.store.Committed() {
+	if q.paging || q.closed || q.sick || q.bare == 0 && !q.mayPage() {
 		return
 	}
 	q.paging = true
 	q.b.pager.add(q)
+}
+
+// mayPage says that reading places back is of use now.
+func (q *queue) mayPage() bool {
+	return q.pageFrom <= q.b.store.Committed() && len(q.delayed.heap) < q.b.limits.Delayed
+}
+
+// retryMs is how long a disk that could not be read is left alone.
+const retryMs = 1000
+
+// fail notes that the disk could not be read. The queue is locked.
+func (q *queue) readFailed(err error) {
+	q.b.fault(q.dest.String(), err)
+	q.sick = true
+	q.b.timed.add(q, q.b.nowMs()+retryMs)
 }
 
 // refill reads ahead while consumers still have half a window.
@@ -142,24 +157,17 @@ func (q *queue) page() {
 // next says what to read: bodies that the ready ones in front lack, or the first hole.
 func (q *queue) next() (n need) {
 	n.maxBytes = pageBytes
-	if q.closed || len(q.delayed.heap) >= q.b.limits.Delayed {
+	switch {
+	case q.closed:
+		return n
+	case q.bare > 0:
+		q.bareOnes(&n)
+		return n
+	case !q.mayPage():
 		return n
 	}
 	for i := range q.lanes {
-		l := &q.lanes[i]
-		bytes := int64(0)
-		for e := l.ready.head; e != nil && len(n.entries) < pageMessages && bytes < pageBytes; e = e.next {
-			if e.msg == nil && !e.received {
-				n.entries, n.bodies = append(n.entries, e), append(n.bodies, e.pos)
-				bytes += int64(e.sizeBytes)
-			} else if len(n.entries) > 0 || l.ready.n > pageMessages {
-				break
-			}
-		}
-		if len(n.entries) > 0 {
-			return n
-		}
-		if l.hole != 0 {
+		if l := &q.lanes[i]; l.hole != 0 {
 			n.class, n.from, n.hole = l.class, l.loaded, l.hole
 			n.most = min(pageMessages, max(q.windowLimit()-l.ready.n, pageLeast))
 			n.mayEnd = q.gapEnd <= q.b.store.Committed()
@@ -167,6 +175,22 @@ func (q *queue) next() (n need) {
 		}
 	}
 	return n
+}
+
+// bareOnes lists the first ready entries whose bodies must be read back.
+func (q *queue) bareOnes(n *need) {
+	bytes := int64(0)
+	for i := range q.lanes {
+		for e := q.lanes[i].ready.head; e != nil; e = e.next {
+			if !e.lacksBody() {
+				continue
+			}
+			n.entries, n.bodies = append(n.entries, e), append(n.bodies, e.pos)
+			if bytes += int64(e.sizeBytes); bytes >= n.maxBytes || len(n.entries) == min(q.bare, pageMessages) {
+				return
+			}
+		}
+	}
 }
 
 func (q *queue) readBodies(n *need) {
@@ -182,7 +206,7 @@ func (q *queue) readBodies(n *need) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	for i, e := range n.entries {
-		if e.msg != nil || e.state != stateReady {
+		if !e.lacksBody() || e.state != stateReady {
 			continue
 		}
 		if msgs[i] == nil { // it cannot be read: it must not stand in the way for ever
@@ -194,6 +218,7 @@ func (q *queue) readBodies(n *need) {
 		}
 		q.b.discharge(e)
 		e.msg, e.share = msgs[i], e.sizeBytes
+		q.bare--
 		q.b.charge(e)
 	}
 }
@@ -228,7 +253,9 @@ func (q *queue) readPlaces(n *need) {
 	first := persist.Seq(uint64(n.class)<<56 | (n.from + 1))
 	found, err := q.b.store.Entries(q.id, first, n.most, nil)
 	if err != nil {
-		q.b.fault(q.dest.String(), err)
+		q.mu.Lock()
+		q.readFailed(err)
+		q.mu.Unlock()
 		return
 	}
 	last, ended := n.from, len(found) < n.most
@@ -264,7 +291,7 @@ func (q *queue) insert(n *need, found []persist.Entry, msgs []*Message, last uin
 		return // it was purged meanwhile
 	}
 	for i := range found {
-		if msgs[i] != nil && found[i].Seq.Counter() > l.purged {
+		if msgs[i] != nil {
 			q.restore(&found[i], msgs[i])
 		}
 	}

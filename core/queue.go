@@ -49,6 +49,7 @@ type queue struct {
 	windowBytes int64
 	window      int // logged entries in memory that wait: ready, held, pending, delayed
 	ready       int // in all lanes
+	bare        int // of them, whose bodies must be read back
 	volatile    int // of what waits in memory, what the log does not hold
 	drainers    int // subscriptions that asked to drain
 	inFlight    int
@@ -62,6 +63,7 @@ type queue struct {
 	closed bool
 	paused bool
 	paging bool // it is in the pager's hands
+	sick   bool // the disk could not be read: not again before the next onTime
 	timed  bool // it is in the broker's list of queues that time concerns; that list's lock guards it
 }
 
@@ -259,20 +261,40 @@ func (q *queue) drop(e *entry) {
 	q.b.discharge(e)
 }
 
-// arrive takes an entry that consumers may see now, unless its place was purged or what is before it is not in memory.
+// arrive takes an entry that is committed, unless its place was purged.
 func (q *queue) arrive(e *entry, notBeforeMs int64) {
 	l := q.laneOf(e)
 	switch {
 	case e.seq.Counter() <= l.purged:
 		q.drop(e)
-	case e.logged() && l.hole != 0 && e.seq.Counter() > l.hole && notBeforeMs <= q.b.nowMs():
-		e.state = stateHeld
-		l.held.pushBack(e)
 	case notBeforeMs > q.b.nowMs():
+		if l.beyond > 0 && e.logged() && e.seq.Counter() > l.hole {
+			l.beyond--
+		}
 		q.delay(e, notBeforeMs)
+	case e.logged() && l.hole != 0 && e.seq.Counter() > l.hole:
+		e.state = stateHeld
+		l.held.insert(e)
 	default:
 		q.makeReady(e)
 		q.limit()
+	}
+}
+
+// wake takes an entry whose time has come. The lane's hole may have opened around it or moved past it meanwhile; what
+// stands within is read back in its place.
+func (q *queue) wake(e *entry) {
+	l := q.laneOf(e)
+	q.take(e)
+	switch {
+	case !e.logged() || !l.behindHole(e):
+		q.makeReady(e)
+	case e.seq.Counter() > l.hole:
+		e.state = stateHeld
+		l.held.insert(e)
+		l.beyond++
+	default:
+		q.drop(e)
 	}
 }
 
@@ -281,6 +303,9 @@ func (q *queue) makeReady(e *entry) {
 	e.state = stateReady
 	q.laneOf(e).ready.insert(e)
 	q.ready++
+	if e.lacksBody() {
+		q.bare++
+	}
 	if e.expiresMs != 0 && (q.nextExpiryMs == 0 || e.expiresMs < q.nextExpiryMs) {
 		q.nextExpiryMs = e.expiresMs
 		q.concernTime()
@@ -326,11 +351,14 @@ func (q *queue) await() {
 }
 
 // first is the entry to be dispatched next; nil when there is none, or when it must be read back first.
-func (q *queue) first() *entry {
-	for i := range q.lanes {
+func (q *queue) first() *entry { return q.firstFrom(0) }
+
+// firstFrom is first, of the lanes from the i-th on.
+func (q *queue) firstFrom(i int) *entry {
+	for ; i < len(q.lanes); i++ {
 		l := &q.lanes[i]
-		if l.ready.head != nil {
-			return l.ready.head
+		if e := l.ready.head; e != nil && !l.behindHole(e) {
+			return e
 		}
 		if l.hole != 0 {
 			q.wantPage()

@@ -104,8 +104,7 @@ func (q *queue) awake(nowMs int64) {
 		e := heap.Pop(&d.heap).(delayed).e
 		if e.state == stateDelayed {
 			delete(d.at, e.seq)
-			q.take(e)
-			q.makeReady(e)
+			q.wake(e)
 		}
 	}
 	if len(d.heap) > 0 {
@@ -124,14 +123,13 @@ func (q *queue) onTime() {
 		return
 	}
 	nowMs := q.b.nowMs()
+	q.sick = false
 	q.awake(nowMs)
 	if q.nextExpiryMs != 0 && q.nextExpiryMs <= nowMs {
 		q.expireReady(nowMs)
 	}
 	q.dispatch()
-	if q.ready == 0 {
-		q.first() // what expires behind the window is read back, so that it does
-	}
+	q.first() // what expires behind the window is read back, so that it does
 	q.unlock()
 }
 
@@ -171,5 +169,8 @@ func (q *queue) expire(e *entry) bool {
 func (q *queue) unready(e *entry) {
 	q.laneOf(e).ready.remove(e)
 	q.ready--
+	if e.lacksBody() {
+		q.bare--
+	}
 	q.leave(e)
 }
