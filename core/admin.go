@@ -319,6 +319,9 @@ func (b *Broker) setPaused(d Destination, paused bool) error {
 	defer b.giveBack(w)
 	q.mu.Lock()
 	defer q.unlock()
+	if q.closed {
+		return &Error{CodeNotFound, d.String(), "there is no such queue"}
+	}
 	if q.id != 0 && q.paused != paused {
 		w.key = queueKey(append(w.key[:0], pausePrefix...), q.id)
 		if paused {

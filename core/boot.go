@@ -96,6 +96,7 @@ func (b *Broker) bootSession(key, value []byte) bool {
 		will, err := b.readWill(value)
 		if err == nil {
 			b.wills[clientID] = pendingWill{will, b.nowMs() + max(min(will.DelayS, ExpiryNever/1000)*1000, willGraceMs)}
+			b.willRows[clientID] = will
 		}
 		return err == nil
 	}
@@ -143,10 +144,7 @@ func (b *Broker) bootInbound(key, _ []byte) bool {
 		return false
 	}
 	if x != nil {
-		if x.inbound == nil {
-			x.inbound = map[uint16]struct{}{}
-		}
-		x.inbound[binary.BigEndian.Uint16(r.b)] = struct{}{}
+		x.mark(binary.BigEndian.Uint16(r.b))
 	}
 	return true
 }

@@ -22,7 +22,8 @@ type Broker struct {
 	counts   counts        // has its own lock
 	writers  sync.Pool     // of *writer
 	now      atomic.Int64  // ms since epoch
-	memory   atomic.Int64  // bytes of bodies and entries in memory
+	memory   atomic.Int64  // bytes of bodies, entries and open transactions in memory
+	txBytes  atomic.Int64  // of them, of open transactions
 	tail     atomic.Uint64 // where the last unit that was appended ends
 	version  atomic.Uint64 // of who subscribes to what: a route of an older one is stale
 	shut     atomic.Bool   // nothing reaches the store any more
@@ -41,10 +42,12 @@ type Broker struct {
 	inboxes   map[string]*inbox
 	live      map[*subscription]struct{} // live subscriptions of topics
 	clients   map[uint64]*Client
-	holders   map[string]*Client // of client ids that were taken exclusively
-	wills     map[string]pendingWill
-	deadlines map[string]*inbox // inboxes without their client, that end one day
-	lastID    persist.QueueID   // highest ever given out
+	holders   map[string]*Client      // of client ids that were taken exclusively
+	wills     map[string]pendingWill  // of clients that are away
+	willRows  map[string]*Will        // whose wills the store holds
+	tempTops  map[Destination]*Client // temporary topics, and whose they are
+	deadlines map[string]*inbox       // inboxes without their client, that end one day
+	lastID    persist.QueueID         // highest ever given out
 	lastRank  uint64
 	lastKey   uint64
 	lastTemp  uint64
@@ -76,7 +79,8 @@ func Open(o Options) (*Broker, error) {
 	b := &Broker{store: o.Store, auth: o.Auth, access: o.Access, limits: o.Limits.withDefaults(),
 		queues: map[Destination]*queue{}, byID: map[persist.QueueID]*queue{}, topics: map[Destination]*topicCount{},
 		durables: map[subscriptionKey]*durable{}, inboxes: map[string]*inbox{}, live: map[*subscription]struct{}{},
-		clients: map[uint64]*Client{}, holders: map[string]*Client{}, wills: map[string]pendingWill{}, deadlines: map[string]*inbox{}}
+		clients: map[uint64]*Client{}, holders: map[string]*Client{}, wills: map[string]pendingWill{}, willRows: map[string]*Will{},
+		tempTops: map[Destination]*Client{}, deadlines: map[string]*inbox{}}
 	if b.auth == nil {
 		b.auth = AllowAll{}
 	}
@@ -90,6 +94,7 @@ func Open(o Options) (*Broker, error) {
 	b.writers.New = func() any { return &writer{} }
 	b.news.listener = o.Events
 	b.counts.init()
+	b.version.Store(1) // a route of version 0 is always stale
 	b.now.Store(o.NowMs)
 	b.tail.Store(uint64(o.Store.Committed()))
 	b.policies = fillPolicies(o.Policies, o.Store.Usage().LimitBytes)
@@ -207,6 +212,8 @@ func (b *Broker) Shutdown() {
 		c.evict(&Error{CodeShutdown, "broker", "it stops, or is no longer master: connect again, to another node if you know one"})
 	}
 	b.pager.stop()
+	b.wakeful.Lock() // a Tick that runs ends first
+	defer b.wakeful.Unlock()
 	b.news.tell()
 }
 
@@ -293,6 +300,8 @@ type writer struct {
 	places  []placement
 	key     []byte
 	value   []byte
+
+	funerals []funeral
 }
 
 func (b *Broker) borrow() *writer { return b.writers.Get().(*writer) }

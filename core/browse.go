@@ -19,33 +19,39 @@ type view struct {
 }
 
 // look reads up to max entries of q with seq >= from, in order: what is committed in the store, and what only memory
-// holds. It reads the disk. more says that there may be others behind the last.
-func (q *queue) look(from persist.Seq, max int) (list []view, more bool, err error) {
+// holds. It reads the disk. The next look is to begin at next; 0 is the end.
+func (q *queue) look(from persist.Seq, max int) (list []view, next persist.Seq, err error) {
 	q.mu.Lock()
 	q.load()
 	list = q.inMemory(from, max)
 	q.mu.Unlock()
-	if q.id == 0 {
-		return list, len(list) == max, nil
+	full := len(list) == max
+	if q.id != 0 {
+		var stored []persist.Entry
+		if stored, err = q.b.store.Entries(q.id, from, max, nil); err != nil {
+			return nil, 0, err
+		}
+		full = full || len(stored) == max
+		list = q.join(list, stored)
 	}
-	var stored []persist.Entry
-	if stored, err = q.b.store.Entries(q.id, from, max, nil); err != nil {
-		return nil, false, err
+	list = list[:min(len(list), max)]
+	if full && len(list) > 0 {
+		next = list[len(list)-1].seq + 1
 	}
-	more = len(stored) == max || len(list) == max
-	at := len(list)
-	for i := range stored {
+	return slices.DeleteFunc(list, func(v view) bool { return v.msg == nil || q.purgedSince(v.seq) }), next, nil
+}
+
+// join adds what the store holds to what memory does, in order. What cannot be read has no message.
+func (q *queue) join(list []view, stored []persist.Entry) []view {
+	for n, i := len(list), 0; i < len(stored); i++ {
 		x := &stored[i]
-		j, known := slices.BinarySearchFunc(list[:at], x.Seq, func(v view, s persist.Seq) int { return compare(uint64(v.seq), uint64(s)) })
-		if known {
-			if list[j].attempts = x.Attempts; list[j].msg != nil {
-				continue
-			}
+		j, known := slices.BinarySearchFunc(list[:n], x.Seq, func(v view, s persist.Seq) int { return compare(uint64(v.seq), uint64(s)) })
+		if known && list[j].msg != nil {
+			continue
 		}
 		m, err := q.readMessage(x.Message)
-		if err != nil {
+		if err != nil && !q.purgedSince(x.Seq) {
 			q.b.fault(q.dest.String(), err)
-			continue
 		}
 		if known {
 			list[j].msg = m
@@ -58,15 +64,11 @@ func (q *queue) look(from persist.Seq, max int) (list []view, more bool, err err
 		list = append(list, v)
 	}
 	slices.SortFunc(list, func(a, b view) int { return compare(uint64(a.seq), uint64(b.seq)) })
-	list = slices.DeleteFunc(list, func(v view) bool { return v.msg == nil || q.settledSince(v.seq) })
-	if len(list) > max {
-		list, more = list[:max], true
-	}
-	return list, more, nil
+	return list
 }
 
-// settledSince says that an entry that the store still had is gone: its settle is on its way into the log.
-func (q *queue) settledSince(s persist.Seq) bool {
+// purgedSince says that an entry that the store still had was purged: that is on its way into the log.
+func (q *queue) purgedSince(s persist.Seq) bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	return s.Counter() <= q.lane(uint8(s.Class())).purged
@@ -93,70 +95,116 @@ func (q *queue) inMemory(from persist.Seq, max int) (list []view) {
 	return list[:min(len(list), max)]
 }
 
-// browser is a subscription that looks and takes nothing. Its queue's lock guards it; its own goroutine at a time is the
-// pager's.
+// browser is a subscription that looks and takes nothing. Its queue's lock guards it, but for next: that is the pager's,
+// one turn at a time.
 type browser struct {
 	s     *subscription
 	next  persist.Seq
-	busy  bool
+	busy  bool // it is in the pager's hands
 	ended bool
+	drain bool
 }
 
 // credited lets the browser go on.
-func (w *browser) credited(bool) {
+func (w *browser) credited(drain bool) {
 	q := w.s.q
 	q.mu.Lock()
-	if !w.busy && !w.s.closed {
+	defer q.release()
+	w.drain = drain
+	w.goOn()
+}
+
+func (w *browser) goOn() {
+	switch {
+	case w.busy || w.s.closed:
+	case w.ended:
+		w.answerDrain()
+	default:
 		w.busy = true
-		q.b.pager.add(w)
+		w.s.q.b.pager.add(w)
 	}
-	q.mu.Unlock()
+}
+
+// answerDrain gives the credit back to who asked for it.
+func (w *browser) answerDrain() {
+	if w.drain {
+		w.drain = false
+		w.s.credit.drop()
+		w.end()
+	}
+}
+
+// end says that there is no more.
+func (w *browser) end() {
+	s := w.s
+	s.client.mail.put(s.client, &Delivery{Sub: s.id, Drained: true, Used: s.credit.used.Load()})
 }
 
 // browseTurn is how many messages a browser reads at a time.
 const browseTurn = 256
 
-// page hands over what credit allows. It runs on a pager's goroutine.
+// room is how many messages may be handed over now; 0 lets the browser rest. The queue is locked.
+func (w *browser) room() int {
+	s := w.s
+	n := s.credit.limit.Load()
+	n -= min(s.credit.used.Load(), n)
+	if n > 0 && !s.closed && !w.ended && s.client.mail.full.Load() {
+		s.blocked = true
+		s.client.blocked.Store(true)
+		if s.client.mail.full.Load() { // it is; else Poll may have missed the flag
+			n = 0
+		} else {
+			s.blocked = false
+		}
+	}
+	if s.closed || w.ended {
+		n = 0
+	}
+	w.busy = n > 0
+	return int(min(n, browseTurn))
+}
+
+// page hands over what credit allows, a turn's worth. It runs on a pager's goroutine.
 func (w *browser) page() {
-	q, s := w.s.q, w.s
-	for {
-		q.mu.Lock()
-		room := int(min(s.credit.limit.Load()-min(s.credit.used.Load(), s.credit.limit.Load()), browseTurn))
-		if s.closed || w.ended || room == 0 || s.client.mail.full.Load() {
-			w.busy = false
-			if s.client.mail.full.Load() && !s.closed {
-				s.blocked = true
-				s.client.blocked.Store(true)
-			}
-			q.mu.Unlock()
-			return
+	q := w.s.q
+	q.mu.Lock()
+	room := w.room()
+	q.mu.Unlock()
+	if room == 0 {
+		return
+	}
+	list, next, err := q.look(w.next, room)
+	if err != nil {
+		q.b.fault(q.dest.String(), err)
+	}
+	q.mu.Lock()
+	defer q.release()
+	if w.next = max(w.next, next); w.hand(list) && next == 0 && !w.s.closed {
+		w.ended = true
+		if w.drain {
+			w.drain = false
+			w.s.credit.drop()
 		}
-		q.mu.Unlock()
-		list, more, err := q.look(w.next, room)
-		if err != nil {
-			q.b.fault(q.dest.String(), err)
-		}
-		q.mu.Lock()
-		w.hand(list)
-		if !more || err != nil {
-			w.ended = true
-			s.client.mail.put(s.client, &Delivery{Sub: s.id, Drained: true, Used: s.credit.used.Load()})
-		}
-		q.release()
+		w.end()
+	}
+	if w.room() > 0 {
+		q.b.pager.add(w)
 	}
 }
 
-// hand gives copies to the subscription; the queue is locked.
-func (w *browser) hand(list []view) {
+// hand gives copies to the subscription; false: the credit did not suffice, and the rest is for the next turn. The queue
+// is locked.
+func (w *browser) hand(list []view) bool {
 	s := w.s
 	for _, v := range list {
 		if s.closed || !s.credit.take() {
-			return
+			w.next = v.seq
+			return false
 		}
 		s.handed++
 		s.client.mail.put(s.client, &Delivery{Sub: s.id, Message: v.msg, Attempts: v.attempts, Returned: v.returned})
-		w.next = v.seq + 1
 	}
+	return true
 }
 
 // Browse shows up to max messages of a queue from cursor ("" the head), in order of dispatch, in flight or not, and
@@ -170,7 +218,7 @@ func (b *Broker) Browse(d Destination, cursor string, max int) (BrowsePage, erro
 	if err != nil {
 		return BrowsePage{}, err
 	}
-	list, more, err := q.look(from, min(maxPage(max), browseTurn*4))
+	list, next, err := q.look(from, min(maxPage(max), browseTurn*4))
 	if err != nil {
 		return BrowsePage{}, err
 	}
@@ -179,8 +227,8 @@ func (b *Broker) Browse(d Destination, cursor string, max int) (BrowsePage, erro
 		page.Messages = append(page.Messages, BrowsedMessage{Cursor: writeCursor(v.seq), Message: v.msg, Priority: v.seq.Priority(),
 			Attempts: v.attempts, Durable: v.msg.Durable, InFlight: v.inFlight, Reason: v.reason})
 	}
-	if more && len(list) > 0 {
-		page.Next = writeCursor(list[len(list)-1].seq + 1)
+	if next != 0 {
+		page.Next = writeCursor(next)
 	}
 	return page, nil
 }

@@ -41,25 +41,29 @@ type Client struct {
 	inFlight  atomic.Int64
 
 	// The connection's lock guards the rest.
-	told     bool // of its eviction
-	closed   bool
-	parted   bool // OpDisconnect: no will
-	who      Identity
-	proved   bool
-	id       string
-	holds    bool // the client id, exclusively
-	inbox    *inbox
-	will     *Will
-	subs     map[SubID]*subscription
-	shared   map[string]*subscription // of an inbox's filters that name queues
-	txs      map[TxID]*transaction
-	routes   map[Destination]*route
-	last     *route
-	temps    map[Destination]struct{}
-	waiting  []waiting
-	first    int // of waiting
-	work     writer
-	creditOf *credit // of the inbox and what it shares it with
+	told   bool // of its eviction
+	closed bool
+	parted bool // OpDisconnect: no will
+	// succeeded says that who took its client id over threw its session away, so that it has ended. Broker.mu guards it.
+	succeeded bool
+	who       Identity
+	proved    bool
+	id        string
+	holds     bool // the client id, exclusively
+	inbox     *inbox
+	inboxSub  *subscription // its own, though another connection may have taken the inbox since
+	will      *Will
+	inherited *Will // of the session that it threw away, to be published
+	subs      map[SubID]*subscription
+	shared    map[string]*subscription // of an inbox's filters that name queues
+	txs       map[TxID]*transaction
+	routes    map[Destination]*route
+	last      *route
+	temps     map[Destination]struct{}
+	waiting   []waiting
+	first     int // of waiting
+	work      writer
+	creditOf  *credit // of the inbox and what it shares it with
 }
 
 // card is what the operator is shown of a client.
@@ -232,13 +236,13 @@ func (q *queue) unblock(s *subscription) {
 	again := s.blocked
 	if again {
 		s.blocked = false
+		if s.browse != nil {
+			s.browse.goOn()
+		}
 		q.feed(s)
 		q.dispatch()
 	}
 	q.unlock()
-	if again && s.browse != nil {
-		s.browse.credited(false)
-	}
 }
 
 // Throttled says that the log has so much that is not committed, or so little room, that this client's socket should
@@ -286,7 +290,9 @@ func (c *Client) Close(nowMs int64) {
 		c.endShared(name, s)
 	}
 	c.leaveInbox()
-	c.txs = nil
+	for id, t := range c.txs {
+		c.endTx(id, t)
+	}
 	b.mu.Lock()
 	delete(b.clients, c.key)
 	lastWill := c.takeWill()
@@ -296,7 +302,7 @@ func (c *Client) Close(nowMs int64) {
 	b.mu.Unlock()
 	c.dropTemps()
 	if lastWill != nil {
-		b.publishWill(lastWill)
+		b.publishWill(c.id, lastWill)
 	}
 	if card := c.card.Load(); card.protocol != "" {
 		b.counts.leave(card.protocol, c.traffic())

@@ -35,6 +35,9 @@ func (c *Client) connect(op *Op) {
 		pos2, err2 := c.leaveWill(r.Will)
 		pos, err = max(pos, pos2), err2
 	}
+	if c.inherited != nil && err == nil {
+		c.b.publishWill(c.id, c.inherited)
+	}
 	done.Err = err
 	c.complete(pos, done)
 }
@@ -44,6 +47,9 @@ func (c *Client) identify(r *ConnectRequest) error {
 	if r.Proved {
 		if !c.proved {
 			return &Error{CodeUnauthorized, "connection", "who you are was not proved before"}
+		}
+		if c.id != "" {
+			return &Error{CodeInvalid, "connection", "it has a client id already"}
 		}
 		if p := c.card.Load().protocol; p != "" {
 			r.Protocol = p

@@ -21,23 +21,54 @@ func (q *queue) die(e *entry, reason string) {
 	q.dead = append(q.dead, burial{e, reason})
 }
 
-// bury moves dead entries of from, which nobody has locked, to its dead letters. What dies among the dead letters is
-// dropped: they are the last resort. end is where that ends in the log, 0 nowhere.
-func (b *Broker) bury(from *queue, dead []burial) (end persist.Pos) {
-	to := b.graveyard(from)
-	lockBoth(from, to)
-	w := b.borrow()
-	end = from.buryInto(to, dead, w)
-	b.giveBack(w)
-	from.release()
-	if to == nil {
-		return end
+// funeral is what died in one queue.
+type funeral struct {
+	from *queue
+	dead []burial
+}
+
+// mourn lets go of a queue and keeps what died in it for buryAll.
+func (w *writer) mourn(q *queue) {
+	if dead, _ := q.release(); len(dead) > 0 {
+		w.funerals = append(w.funerals, funeral{q, dead})
 	}
-	to.advance()
-	if more := to.release(); len(more) > 0 {
-		b.bury(to, more)
+}
+
+// buryAll buries what mourn kept, once nothing is locked. end is where that ends in the log, 0 nowhere.
+func (b *Broker) buryAll(w *writer) (end persist.Pos) {
+	for i, f := range w.funerals {
+		at, _ := b.bury(f.from, f.dead) // what cannot be buried is back in its place
+		end = max(end, at)
+		w.funerals[i] = funeral{}
 	}
+	w.funerals = w.funerals[:0]
 	return end
+}
+
+// bury moves dead entries of from, which nobody has locked, to its dead letters. What dies among the dead letters is
+// dropped: they are the last resort. end is where that ends in the log, 0 nowhere. After an error the entries are back
+// in their places, or the store is closed.
+func (b *Broker) bury(from *queue, dead []burial) (end persist.Pos, err error) {
+	to, err := b.graveyard(from)
+	if err != nil {
+		from.exhume(dead)
+		return 0, err
+	}
+	lockBoth(from, to)
+	if to != nil && to.closed { // it was deleted just now: make another
+		from.mu.Unlock()
+		to.mu.Unlock()
+		return b.bury(from, dead)
+	}
+	w := b.borrow()
+	end, err = from.buryInto(to, dead, w)
+	b.giveBack(w)
+	_, lost := from.release()
+	if to != nil {
+		to.advance()
+		to.unlock()
+	}
+	return max(end, lost), err
 }
 
 // lockBoth locks two queues in order of rank; other may be nil.
@@ -53,19 +84,34 @@ func lockBoth(q, other *queue) {
 	other.mu.Lock()
 }
 
-// graveyard is where from's dead go; nil when they are dropped.
-func (b *Broker) graveyard(from *queue) *queue {
+// graveyard is where from's dead go; nil when they are dropped. The error says that it could not be made.
+func (b *Broker) graveyard(from *queue) (*queue, error) {
 	if from.dest == from.policy.DeadLetter {
-		return nil
+		return nil, nil
 	}
-	to, err := b.queueFor(from.policy.DeadLetter)
-	if err != nil || to == from {
-		return nil
-	}
-	return to
+	return b.queueFor(from.policy.DeadLetter)
 }
 
-func (from *queue) buryInto(to *queue, dead []burial, w *writer) (end persist.Pos) {
+// exhume puts what could not be buried back in its place. It is tried again after a while.
+func (from *queue) exhume(dead []burial) {
+	from.mu.Lock()
+	defer from.release()
+	for _, d := range dead {
+		if d.e.state != stateLimbo || from.closed || d.e.seq.Counter() <= from.laneOf(d.e).purged {
+			from.b.discharge(d.e)
+			continue
+		}
+		if d.reason == ReasonExpired {
+			from.expired--
+			from.b.counts.expire(-1)
+		}
+		from.take(d.e)
+		from.makeReady(d.e)
+	}
+	from.b.timed.add(from, from.b.nowMs()+retryMs)
+}
+
+func (from *queue) buryInto(to *queue, dead []burial, w *writer) (end persist.Pos, err error) {
 	b := from.b
 	var moved []burial
 	var seqs []persist.Seq
@@ -75,7 +121,7 @@ func (from *queue) buryInto(to *queue, dead []burial, w *writer) (end persist.Po
 			b.discharge(e)
 			continue
 		}
-		if to == nil || to.closed {
+		if to == nil {
 			from.drop1(d.reason)
 			from.lose(e)
 			continue
@@ -91,7 +137,7 @@ func (from *queue) buryInto(to *queue, dead []burial, w *writer) (end persist.Po
 		}
 		moved, seqs = append(moved, d), append(seqs, s)
 	}
-	_, end, err := b.append(&w.unit)
+	_, end, err = b.append(&w.unit)
 	for i, d := range moved {
 		b.discharge(d.e)
 		d.e.state = stateGone
@@ -103,13 +149,17 @@ func (from *queue) buryInto(to *queue, dead []burial, w *writer) (end persist.Po
 	if end != 0 {
 		from.lastEnd = end
 	}
-	return end
+	return end, err
 }
 
 // receive takes a dead letter in.
 func (q *queue) receive(d burial, s persist.Seq, end persist.Pos) {
 	old := d.e
 	q.enqueued++
+	if !old.logged() && q.refuses() {
+		q.drop1(dropMemory)
+		return
+	}
 	q.depth++
 	e := &entry{q: q, msg: old.msg, grant: makeReason(d.reason), seq: s, pos: old.pos, sizeBytes: old.sizeBytes, share: old.sizeBytes, returned: true}
 	if !e.logged() {

@@ -153,13 +153,15 @@ func (c *Client) declareTemp(d Destination) (Destination, error) {
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.queues[d] != nil {
+	if b.queues[d] != nil || b.tempTops[d] != nil {
 		return d, &Error{CodeInUse, d.String(), "it is another connection's: choose another name"}
 	}
 	if d.Kind == TempQueue {
 		q := b.newQueue(kindTemp, 0, d, b.policyFor(d))
 		q.owner = c
 		b.queues[d] = q
+	} else {
+		b.tempTops[d] = c
 	}
 	if c.temps == nil {
 		c.temps = map[Destination]struct{}{}
@@ -172,10 +174,12 @@ func (c *Client) declareTemp(d Destination) (Destination, error) {
 func (c *Client) dropTemps() {
 	b := c.b
 	for d := range c.temps {
+		b.mu.Lock()
 		if d.Kind != TempQueue {
+			delete(b.tempTops, d)
+			b.mu.Unlock()
 			continue
 		}
-		b.mu.Lock()
 		q := b.queues[d]
 		delete(b.queues, d)
 		b.version.Add(1)
@@ -184,6 +188,7 @@ func (c *Client) dropTemps() {
 		q.empty()
 		q.closed = true
 		q.release()
+		b.timed.remove(q)
 	}
 	c.temps = nil
 }

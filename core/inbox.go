@@ -4,22 +4,25 @@ import (
 	"encoding/binary"
 	"fmt"
 	"slices"
+	"sync"
 
 	"github.com/havenmq/havenmq/persist"
 )
 
 // inbox is an MQTT session: one queue, a set of filters, and the QoS 2 packet ids that its client has not released. It
-// is stored if it outlives its connection. b.mu guards it, but for inbound: that is its client's, under the connection's
-// lock, and nobody's while there is no client.
+// is stored if it outlives its connection. b.mu guards it, but for what its own lock does.
 type inbox struct {
-	clientID   string
-	q          *queue
-	stored     bool
+	clientID   string // never changes
+	q          *queue // never changes, once it is in the broker's map
+	stored     bool   // never changes
 	expiryS    int64
 	deadlineMs int64 // without its client: it ends then; 0 never
 	filters    map[string]*inboxFilter
-	inbound    map[uint16]struct{}
 	sub        *subscription // its client's; nil while that is away
+
+	mu      sync.Mutex // guards what follows; queues may be locked under it
+	owner   *Client    // nil while it is away
+	inbound map[uint16]struct{}
 }
 
 type inboxFilter struct {
@@ -41,10 +44,10 @@ func sessionKey(dst []byte, kind byte, clientID string) []byte {
 	return append(append(dst, kind), clientID...)
 }
 
-func (x *inbox) row(dst []byte) []byte {
-	dst = queueKey(append(dst, sessionVersion), x.q.id)
-	dst = binary.AppendVarint(dst, x.expiryS)
-	return binary.AppendVarint(dst, x.deadlineMs)
+func sessionRow(dst []byte, id persist.QueueID, expiryS, deadlineMs int64) []byte {
+	dst = queueKey(append(dst, sessionVersion), id)
+	dst = binary.AppendVarint(dst, expiryS)
+	return binary.AppendVarint(dst, deadlineMs)
 }
 
 func inboundKey(dst []byte, clientID string, id uint16) []byte {
@@ -84,12 +87,16 @@ func (c *Client) openInbox(r *ConnectRequest, done *Completion) (persist.Pos, er
 		if x.expiryS == 0 {
 			r.Inbox.Clean = true // it ended with that connection
 		}
+		old.client.succeeded = r.Inbox.Clean
 	}
 	if x != nil && (r.Inbox.Clean || !x.stored) {
 		if err := b.deleteInbox(x); err != nil {
 			return 0, err
 		}
 		x = nil
+		if p, ok := b.wills[r.ClientID]; ok { // its session ends before the delay does [MQTT-3.1.3-9]
+			c.inherited = p.will
+		}
 	}
 	done.Present = x != nil
 	if x == nil {
@@ -98,12 +105,10 @@ func (c *Client) openInbox(r *ConnectRequest, done *Completion) (persist.Pos, er
 	if err := b.takeInbox(x, r.Inbox.ExpiryS); err != nil {
 		return 0, err
 	}
-	for id := range x.inbound {
-		done.Inbound = append(done.Inbound, id)
-	}
-	slices.Sort(done.Inbound)
+	done.Inbound = x.takenBy(c)
 	c.inbox, c.creditOf = x, &credit{}
 	x.sub = &subscription{client: c, id: InboxSub, q: x.q, credit: c.creditOf, source: x.q.dest}
+	c.inboxSub = x.sub
 	x.q.mu.Lock()
 	x.q.attach(x.sub)
 	x.q.release()
@@ -118,24 +123,46 @@ func (b *Broker) takeInbox(x *inbox, expiryS int64) error {
 	w := b.borrow()
 	defer b.giveBack(w)
 	var id persist.QueueID
-	if x.q == nil {
-		if x.stored {
-			id = b.takeID(w)
+	switch {
+	case x.q != nil:
+		id = x.q.id
+	case x.stored:
+		id = b.takeID(w)
+	}
+	if x.stored && (x.q == nil || x.expiryS != expiryS || x.deadlineMs != 0) {
+		w.key, w.value = sessionKey(w.key[:0], rowSession, x.clientID), sessionRow(w.value[:0], id, expiryS, 0)
+		w.unit.Put(persist.TableSessions, w.key, w.value)
+		if _, _, err := b.append(&w.unit); err != nil {
+			return err
 		}
-		d := Destination{Name: x.clientID}
-		x.q = b.newQueue(kindInbox, id, d, b.policyFor(Destination{Topic, ">"}))
 	}
-	delete(b.deadlines, x.clientID)
-	changed := id != 0 || x.expiryS != expiryS || x.deadlineMs != 0
+	if x.q == nil {
+		x.q = b.newQueue(kindInbox, id, Destination{Name: x.clientID}, b.policyFor(Destination{Topic, ">"}))
+	}
 	x.expiryS, x.deadlineMs = expiryS, 0
+	delete(b.deadlines, x.clientID)
 	b.inboxes[x.clientID] = x
-	if !x.stored || !changed {
-		return nil
+	return nil
+}
+
+// takenBy makes c the owner and says which QoS 2 packet ids were received and not released.
+func (x *inbox) takenBy(c *Client) (inbound []uint16) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.owner = c
+	for id := range x.inbound {
+		inbound = append(inbound, id)
 	}
-	w.key, w.value = sessionKey(w.key[:0], rowSession, x.clientID), x.row(w.value[:0])
-	w.unit.Put(persist.TableSessions, w.key, w.value)
-	_, _, err := b.append(&w.unit)
-	return err
+	slices.Sort(inbound)
+	return inbound
+}
+
+// mark notes that a QoS 2 packet id was received. x.mu is locked.
+func (x *inbox) mark(id uint16) {
+	if x.inbound == nil {
+		x.inbound = map[uint16]struct{}{}
+	}
+	x.inbound[id] = struct{}{}
 }
 
 // deleteInbox ends an inbox that has no client. b.mu is locked.
@@ -143,6 +170,7 @@ func (b *Broker) deleteInbox(x *inbox) error {
 	w := b.borrow()
 	defer b.giveBack(w)
 	q := x.q
+	inbound := x.takenBy(nil)
 	q.mu.Lock()
 	defer q.release()
 	q.empty()
@@ -151,7 +179,7 @@ func (b *Broker) deleteInbox(x *inbox) error {
 			w.key = filterKey(w.key[:0], x.clientID, pattern)
 			w.unit.Delete(persist.TableFilters, w.key)
 		}
-		for id := range x.inbound {
+		for _, id := range inbound {
 			w.key = inboundKey(w.key[:0], x.clientID, id)
 			w.unit.Delete(persist.TableInbound, w.key)
 		}
@@ -198,6 +226,7 @@ func (c *Client) leaveInbox() {
 		return // it was taken over
 	}
 	x.sub = nil
+	x.takenBy(nil)
 	s.q.detach(s, &c.work, false)
 	if b.shut.Load() {
 		return
@@ -223,7 +252,7 @@ func (b *Broker) writeSession(x *inbox) {
 	}
 	w := b.borrow()
 	defer b.giveBack(w)
-	w.key, w.value = sessionKey(w.key[:0], rowSession, x.clientID), x.row(w.value[:0])
+	w.key, w.value = sessionKey(w.key[:0], rowSession, x.clientID), sessionRow(w.value[:0], x.q.id, x.expiryS, x.deadlineMs)
 	w.unit.Put(persist.TableSessions, w.key, w.value)
 	if _, _, err := b.append(&w.unit); err != nil {
 		b.fault(fmt.Sprintf("session of client %q", x.clientID), err)
@@ -302,7 +331,7 @@ func (c *Client) addFilter(f *Filter) (present bool, pos persist.Pos, err error)
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if x.sub == nil || x.sub.client != c {
-		return false, 0, ErrTakenOver
+		return false, 0, errTaken
 	}
 	old := x.filters[pattern]
 	if old == nil && len(x.filters) >= maxFilters {
@@ -389,7 +418,12 @@ func (c *Client) removeFilter(d Destination) (persist.Pos, error) {
 	b, x := c.b, c.inbox
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if x == nil || x.filters[d.Name] == nil || d.Kind != Topic {
+	switch {
+	case x == nil || d.Kind != Topic:
+		return 0, ErrNotFound
+	case x.sub == nil || x.sub.client != c:
+		return 0, errTaken
+	case x.filters[d.Name] == nil:
 		return 0, ErrNotFound
 	}
 	var pos persist.Pos
@@ -408,39 +442,36 @@ func (c *Client) removeFilter(d Destination) (persist.Pos, error) {
 	return pos, nil
 }
 
-// seenInbound says that a QoS 2 packet id was received and not released.
-func (c *Client) seenInbound(id uint16) bool {
-	if c.inbox == nil {
-		return false
-	}
-	_, seen := c.inbox.inbound[id]
-	return seen
-}
-
-func (c *Client) markInbound(id uint16) {
-	if c.inbox == nil {
-		return
-	}
-	if c.inbox.inbound == nil {
-		c.inbox.inbound = map[uint16]struct{}{}
-	}
-	c.inbox.inbound[id] = struct{}{}
-}
-
 // release lets a QoS 2 packet id be used again.
 func (c *Client) release(op *Op) {
-	if !c.seenInbound(op.Inbound) {
-		c.answer(op, c.lastPos(), ErrNotFound)
-		return
-	}
-	delete(c.inbox.inbound, op.Inbound)
-	var end persist.Pos
-	var err error
-	if c.inbox.stored {
-		w := &c.work
-		w.key = inboundKey(w.key[:0], c.id, op.Inbound)
-		w.unit.Delete(persist.TableInbound, w.key)
-		_, end, err = c.b.append(&w.unit)
-	}
+	end, err := c.released(op.Inbound)
 	c.answer(op, end, err)
 }
+
+func (c *Client) released(id uint16) (end persist.Pos, err error) {
+	x := c.inbox
+	if x == nil {
+		return 0, ErrNotFound
+	}
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if _, seen := x.inbound[id]; !seen {
+		return persist.Pos(c.b.tail.Load()), ErrNotFound // a connection before this one may have released it
+	}
+	if x.owner != c {
+		return 0, errTaken
+	}
+	if x.stored {
+		w := &c.work
+		w.key = inboundKey(w.key[:0], c.id, id)
+		w.unit.Delete(persist.TableInbound, w.key)
+		if _, end, err = c.b.append(&w.unit); err != nil {
+			return 0, err
+		}
+	}
+	delete(x.inbound, id)
+	return end, nil
+}
+
+// errTaken is told to a connection that was evicted a moment ago.
+var errTaken = &Error{CodeTakenOver, "session", "another connection took it"}

@@ -24,17 +24,19 @@ func addRange(list []persist.Range, s persist.Seq) []persist.Range {
 }
 
 // forgetLost writes down what was lost.
-func (q *queue) forgetLost() {
+func (q *queue) forgetLost() (end persist.Pos) {
 	if len(q.lost) == 0 {
-		return
+		return 0
 	}
 	w := q.b.borrow()
+	defer q.b.giveBack(w)
 	w.unit.Settle(q.id, q.lost)
 	q.lost = q.lost[:0]
-	if _, end, err := q.b.append(&w.unit); err == nil {
+	_, end, err := q.b.append(&w.unit)
+	if err == nil {
 		q.lastEnd = end
 	} // else the store is closed: the next master finds the messages where they were, and drops them again
-	q.b.giveBack(w)
+	return end
 }
 
 // drop1 counts a message that was dropped.
@@ -86,7 +88,11 @@ func (q *queue) overLimit() bool {
 func (q *queue) dropOldest() bool {
 	for i := len(q.lanes) - 1; i >= 0; i-- {
 		l := &q.lanes[i]
-		if e := l.ready.head; e != nil {
+		e := l.ready.head
+		for e != nil && e.received { // its client has the packet id: it is owed the rest of QoS 2
+			e = e.next
+		}
+		if e != nil {
 			q.unready(e)
 			q.drop1(q.dropReason())
 			q.lose(e)

@@ -21,10 +21,10 @@ func (m *mailbox) put(c *Client, d *Delivery) {
 	m.mu.Lock()
 	m.list = append(m.list, *d)
 	n := len(m.list) - m.head
-	m.mu.Unlock()
 	if n == mailboxSize {
 		m.full.Store(true)
 	}
+	m.mu.Unlock()
 	if n == 1 {
 		c.sink.Wake()
 	}
@@ -41,7 +41,9 @@ func (m *mailbox) take(dst []Delivery, max int) (_ []Delivery, more, room bool) 
 	if m.head == len(m.list) {
 		m.list, m.head = m.list[:0], 0
 	} else if m.head > mailboxSize {
-		m.list, m.head = m.list[:copy(m.list, m.list[m.head:])], 0
+		left := copy(m.list, m.list[m.head:])
+		clear(m.list[left:])
+		m.list, m.head = m.list[:left], 0
 	}
 	if left := len(m.list) - m.head; left <= mailboxSize/2 && m.full.Load() {
 		m.full.Store(false)

@@ -99,9 +99,9 @@ func (c *counts) tell(b *Broker) {
 	}
 }
 
-func (c *counts) expire(n uint64) {
+func (c *counts) expire(n int64) {
 	c.mu.Lock()
-	c.expired += n
+	c.expired += uint64(n)
 	c.mu.Unlock()
 }
 

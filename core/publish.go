@@ -23,35 +23,46 @@ func (c *Client) publish(op *Op) bool {
 		return false
 	}
 	c.received.Add(1)
-	m := op.Message
-	if op.Inbound != 0 && c.seenInbound(op.Inbound) {
-		c.complete(c.lastPos(), Completion{Ticket: op.Ticket, Err: ErrDuplicate, Matched: true})
-		return true
-	}
-	w := &c.work
+	m, w := op.Message, &c.work
 	for {
 		r := c.route(m.To)
 		if r.err != nil {
 			c.answer(op, 0, r.err)
 			return true
 		}
-		end, ok, err := c.put(w, r, m, op.Inbound)
-		if !ok {
-			continue // a queue was deleted since
-		}
-		if err != nil {
-			c.answer(op, 0, err)
+		end, ok, err := c.putOnce(w, r, m, op.Inbound)
+		c.b.buryAll(w)
+		if ok {
+			c.complete(end, Completion{Ticket: op.Ticket, Err: err, Matched: len(r.targets) > 0 || err == ErrDuplicate})
 			return true
-		}
-		if op.Inbound != 0 {
-			c.markInbound(op.Inbound)
-		}
-		c.complete(end, Completion{Ticket: op.Ticket, Matched: len(r.targets) > 0})
-		return true
+		} // else a queue was deleted since
 	}
 }
 
-// put writes and hands on one message with its mark. ok is false when the route is stale.
+// putOnce is put, but for a QoS 2 message that came before: its mark is looked at and set under the inbox's lock, so
+// that whoever takes the inbox over sees it. [MQTT-4.3.3-10]
+func (c *Client) putOnce(w *writer, r *route, m *Message, inbound uint16) (end persist.Pos, ok bool, err error) {
+	x := c.inbox
+	if inbound == 0 || x == nil {
+		return c.put(w, r, m, 0)
+	}
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if _, seen := x.inbound[inbound]; seen {
+		// A connection before this one may have sent it: it is confirmed when all that was appended is.
+		return persist.Pos(c.b.tail.Load()), true, ErrDuplicate
+	}
+	if x.owner != c {
+		return 0, true, errTaken
+	}
+	end, ok, err = c.put(w, r, m, inbound)
+	if ok && err == nil {
+		x.mark(inbound)
+	}
+	return end, ok, err
+}
+
+// put writes and hands on one message with its mark. ok is false when the route is stale. Its caller buries what died.
 func (c *Client) put(w *writer, r *route, m *Message, inbound uint16) (end persist.Pos, ok bool, err error) {
 	b := c.b
 	kept, err := retainingOf(m)
@@ -64,16 +75,14 @@ func (c *Client) put(w *writer, r *route, m *Message, inbound uint16) (end persi
 	}
 	w.places = w.places[:0]
 	b.place(w, r, m)
-	if inbound != 0 && c.inbox != nil && c.inbox.stored {
+	if inbound != 0 && c.inbox.stored {
 		w.key = inboundKey(w.key[:0], c.id, inbound)
 		w.unit.Put(persist.TableInbound, w.key, nil)
 	}
 	b.retain(w, m, kept)
 	end, err = b.commit(w)
-	for _, t := range r.targets {
-		if dead := t.q.release(); len(dead) > 0 {
-			b.bury(t.q, dead)
-		}
+	for i := range r.targets {
+		w.mourn(r.targets[i].q)
 	}
 	if r.topic != nil {
 		r.topic.count(len(r.targets))

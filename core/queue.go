@@ -119,21 +119,23 @@ func (q *queue) nextSeq(priority uint8) persist.Seq {
 }
 
 // unlock lets the queue go and then buries what died while it was held. end is where that ends in the log, 0 nowhere.
-// No other queue may be locked.
-func (q *queue) unlock() (end persist.Pos) {
-	dead := q.release()
+// No other queue may be locked, nor an inbox, nor the broker.
+func (q *queue) unlock() (end persist.Pos, err error) {
+	dead, end := q.release()
 	if len(dead) == 0 {
-		return 0
+		return end, nil
 	}
-	return q.b.bury(q, dead)
+	buried, err := q.b.bury(q, dead)
+	return max(end, buried), err
 }
 
-// release lets the queue go; its caller buries what it returns once no queue is locked.
-func (q *queue) release() (dead []burial) {
-	q.forgetLost()
+// release lets the queue go; its caller buries what it returns once no queue is locked. end is where what was dropped
+// ends in the log, 0 nowhere.
+func (q *queue) release() (dead []burial, end persist.Pos) {
+	end = q.forgetLost()
 	dead, q.dead = q.dead, nil
 	q.mu.Unlock()
-	return dead
+	return dead, end
 }
 
 // admit takes in what a unit that ends at end brought; end 0 is no unit.

@@ -27,7 +27,7 @@ const (
 func appendHeader(dst []byte, m *Message) []byte {
 	h := &m.Header
 	flags := headerFlags(h)
-	dst = append(dst, recordVersion, m.Format.ID(), flags, byte(h.To.Kind)<<4|h.Priority)
+	dst = append(dst, recordVersion, m.Format.ID(), flags, byte(h.To.Kind)<<4|min(h.Priority, 9))
 	dst = appendString(dst, h.To.Name)
 	if flags&flagExpires != 0 {
 		dst = binary.AppendVarint(dst, h.ExpiresMs)
@@ -92,7 +92,7 @@ func readHeader(b []byte, like Destination) (h Header, format byte, err error) {
 		h.NotBeforeMs = r.varint()
 	}
 	if flags&flagDup != 0 {
-		h.DupID = r.string(math.MaxUint16)
+		h.DupID = r.string(math.MaxUint32)
 	}
 	if flags&flagPublisher != 0 {
 		h.Publisher = r.string(MaxNameBytes)

@@ -1,6 +1,7 @@
 package core
 
 import (
+	"cmp"
 	"slices"
 
 	"github.com/havenmq/havenmq/persist"
@@ -12,12 +13,14 @@ func (c *Client) settle(op *Op) {
 		c.settleInTx(op)
 		return
 	}
-	c.answer(op, c.settleTags(op.Tags, op.Outcome), nil)
+	end, err := c.settleTags(op.Tags, op.Outcome)
+	c.answer(op, end, err)
 }
 
 // settleTags settles deliveries, a queue's at a time. What is not this client's any more is passed over: it was purged,
-// expired with its connection, or settled before. end is where that ends in the log.
-func (c *Client) settleTags(tags []Tag, o Outcome) (end persist.Pos) {
+// expired with its connection, or settled before. end is where that ends in the log. An error says that the store is
+// closed, so that the next master delivers them again, or that dead letters could not be written and are back.
+func (c *Client) settleTags(tags []Tag, o Outcome) (end persist.Pos, failed error) {
 	c.settled.Add(uint64(len(tags)))
 	for len(tags) > 0 {
 		if tags[0] == nil {
@@ -30,14 +33,16 @@ func (c *Client) settleTags(tags []Tag, o Outcome) (end persist.Pos) {
 		}
 		q.mu.Lock()
 		q.settle(&c.work, c, tags[:n], o)
-		if _, at, err := q.b.append(&c.work.unit); err == nil && at != 0 {
-			q.lastEnd, end = at, max(end, at)
-		} // else the store is closed: the next master delivers them again
+		_, at, err := q.b.append(&c.work.unit)
+		if err == nil && at != 0 {
+			q.lastEnd = at
+		}
 		q.dispatch()
-		end = max(end, q.unlock())
+		buried, err2 := q.unlock()
+		end, failed = max(end, at, buried), cmp.Or(failed, err, err2)
 		tags = tags[n:]
 	}
-	return end
+	return end, failed
 }
 
 // settleAuto settles what is accepted as it is handed over.

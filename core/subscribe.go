@@ -224,6 +224,7 @@ func (b *Broker) deleteDurable(d *durable) error {
 	b.version.Add(1)
 	delete(b.durables, d.key)
 	delete(b.byID, q.id)
+	b.timed.remove(q)
 	return nil
 }
 
@@ -247,8 +248,7 @@ func (c *Client) end(s *subscription, id SubID) {
 	b := c.b
 	delete(c.subs, id)
 	c.nSubs.Add(-1)
-	switch {
-	case s.q.kind == kindLive:
+	if s.q.kind == kindLive {
 		b.mu.Lock()
 		b.routerOf(s.source).remove(s.source.Name, s.claim)
 		b.version.Add(1)
@@ -258,18 +258,17 @@ func (c *Client) end(s *subscription, id SubID) {
 		s.q.empty()
 		s.q.closed = true
 		s.q.release()
-	case s.durable != nil:
-		b.mu.Lock()
-		if s.durable.sub == s {
-			s.durable.sub = nil
-		}
-		b.mu.Unlock()
 	}
 	s.q.detach(s, &c.work, false)
-	if s.q.kind == kindLive {
-		b.timed.remove(s.q)
-	}
 	c.mail.forget(id, s.q)
+	switch {
+	case s.q.kind == kindLive:
+		b.timed.remove(s.q)
+	case s.durable != nil: // only now: the next consumer is to find everything in its place
+		b.mu.Lock()
+		s.durable.sub = nil
+		b.mu.Unlock()
+	}
 }
 
 func (c *Client) forgetDurable(s *subscription) error {
@@ -292,9 +291,7 @@ func (c *Client) forgetDurable(s *subscription) error {
 func (c *Client) grantCredit(op *Op) {
 	if op.Sub == InboxSub && c.inbox != nil {
 		c.creditOf.limit.Store(op.Limit)
-		if s := c.inbox.sub; s != nil && s.client == c {
-			s.q.credited(s, op.Drain)
-		}
+		c.inbox.q.credited(c.inboxSub, op.Drain)
 		for _, s := range c.shared {
 			s.q.credited(s, op.Drain)
 		}

@@ -10,16 +10,11 @@ import (
 // transaction is what a client does later, all or nothing. Publishes and settles are kept as they come; deliveries that
 // it settles stay in flight until it commits.
 type transaction struct {
-	publishes []pledge
+	publishes []*Message
 	settles   []promise
 	bytes     int64
 	ops       int
 	failed    error // why it cannot be committed any more
-}
-
-type pledge struct {
-	m       *Message
-	inbound uint16
 }
 
 type promise struct {
@@ -37,8 +32,7 @@ func (c *Client) transact(op *Op) {
 		c.answer(op, 0, noTransaction(op.Tx))
 		return
 	}
-	delete(c.txs, op.Tx)
-	c.nTxs.Add(-1)
+	c.endTx(op.Tx, t)
 	if op.Kind == OpRollback {
 		c.free(t)
 		c.answer(op, c.lastPos(), nil)
@@ -46,6 +40,14 @@ func (c *Client) transact(op *Op) {
 	}
 	end, err := c.commitTx(t)
 	c.answer(op, end, err)
+}
+
+// endTx forgets a transaction.
+func (c *Client) endTx(id TxID, t *transaction) {
+	delete(c.txs, id)
+	c.nTxs.Add(-1)
+	c.b.txBytes.Add(-t.bytes)
+	c.b.memory.Add(-t.bytes)
 }
 
 func noTransaction(id TxID) error {
@@ -77,13 +79,23 @@ func (c *Client) join(id TxID, n int, bytes int64) (*transaction, error) {
 	if t == nil {
 		return nil, noTransaction(id)
 	}
+	l, subject := &c.b.limits, fmt.Sprintf("transaction %d", id)
+	switch all := c.b.txBytes.Load(); {
+	case t.failed != nil:
+		return t, t.failed
+	case t.ops+n > l.TxOps || t.bytes+bytes > l.TxBytes:
+		t.failed = &Error{CodeFull, subject, fmt.Sprintf("it would have %d operations and %d bytes: the limits are %d and %d; commit more often",
+			t.ops+n, t.bytes+bytes, l.TxOps, l.TxBytes)}
+		return t, t.failed
+	case all+bytes > l.MemoryBytes/2:
+		t.failed = &Error{CodeFull, subject, fmt.Sprintf("all open transactions hold %d bytes, half of what memory may: try again later", all)}
+		return t, t.failed
+	}
 	t.ops += n
 	t.bytes += bytes
-	if t.ops > c.b.limits.TxOps || t.bytes > c.b.limits.TxBytes {
-		t.failed = &Error{CodeFull, fmt.Sprintf("transaction %d", id),
-			fmt.Sprintf("it has %d operations and %d bytes: the limits are %d and %d; commit more often", t.ops, t.bytes, c.b.limits.TxOps, c.b.limits.TxBytes)}
-	}
-	return t, t.failed
+	c.b.txBytes.Add(bytes)
+	c.b.memory.Add(bytes)
+	return t, nil
 }
 
 func (c *Client) publishInTx(op *Op) {
@@ -95,7 +107,7 @@ func (c *Client) publishInTx(op *Op) {
 		}
 	}
 	if err == nil {
-		t.publishes = append(t.publishes, pledge{op.Message, op.Inbound})
+		t.publishes = append(t.publishes, op.Message)
 	}
 	c.answer(op, 0, err)
 }
@@ -141,7 +153,7 @@ func (c *Client) free(t *transaction) {
 func (c *Client) commitTx(t *transaction) (end persist.Pos, err error) {
 	if t.failed != nil {
 		c.free(t)
-		return 0, t.failed
+		return 0, rolledBack(t.failed)
 	}
 	for {
 		routes, err := c.routesOf(t)
@@ -162,10 +174,9 @@ func (c *Client) commitTx(t *transaction) (end persist.Pos, err error) {
 			q.await()
 		}
 		for _, q := range queues {
-			if dead := q.release(); len(dead) > 0 {
-				end = max(end, c.b.bury(q, dead))
-			}
+			c.work.mourn(q)
 		}
+		end = max(end, c.b.buryAll(&c.work))
 		if err != nil {
 			c.free(t)
 			return 0, rolledBack(err)
@@ -180,8 +191,8 @@ func rolledBack(err error) error {
 
 func (c *Client) routesOf(t *transaction) ([]*route, error) {
 	routes := make([]*route, len(t.publishes))
-	for i, p := range t.publishes {
-		if routes[i] = c.route(p.m.To); routes[i].err != nil {
+	for i, m := range t.publishes {
+		if routes[i] = c.route(m.To); routes[i].err != nil {
 			return nil, routes[i].err
 		}
 	}
@@ -232,15 +243,15 @@ func lockAll(list []*queue) bool {
 func (c *Client) commitLocked(t *transaction, routes []*route) (persist.Pos, error) {
 	w := &c.work
 	w.places = w.places[:0]
-	for i, p := range t.publishes {
-		kept, err := retainingOf(p.m)
+	for i, m := range t.publishes {
+		kept, err := retainingOf(m)
 		if err != nil {
 			w.unit.Reset()
 			w.places = w.places[:0]
 			return 0, err
 		}
-		c.b.place(w, routes[i], p.m)
-		c.b.retain(w, p.m, kept)
+		c.b.place(w, routes[i], m)
+		c.b.retain(w, m, kept)
 	}
 	for _, p := range t.settles {
 		if p.outcome == Accepted {
@@ -252,7 +263,7 @@ func (c *Client) commitLocked(t *transaction, routes []*route) (persist.Pos, err
 		return 0, err
 	}
 	for _, p := range t.settles {
-		c.fulfil(w, p)
+		end = max(end, c.fulfil(w, p))
 	}
 	return end, nil
 }
@@ -272,8 +283,8 @@ func (c *Client) draft(w *writer, tags []Tag) {
 	}
 }
 
-// fulfil does in memory what was promised; what the log has not heard of yet follows.
-func (c *Client) fulfil(w *writer, p promise) {
+// fulfil does in memory what was promised; what the log has not heard of yet follows. end is where that ends, 0 nowhere.
+func (c *Client) fulfil(w *writer, p promise) (end persist.Pos) {
 	for i, e := range p.tags {
 		if !e.mine(c) {
 			continue
@@ -283,10 +294,11 @@ func (c *Client) fulfil(w *writer, p promise) {
 		e.q.settle(w, c, p.tags[i:i+1], p.outcome)
 		if p.outcome == Accepted {
 			w.unit.Reset() // the transaction's own unit says so
-		} else if _, end, err := c.b.append(&w.unit); err == nil && end != 0 {
-			e.q.lastEnd = end
+		} else if _, at, err := c.b.append(&w.unit); err == nil && at != 0 {
+			e.q.lastEnd, end = at, at
 		}
 	}
+	return end
 }
 
 // mine says whether e, whose queue is locked, is in flight to c in an open transaction.

@@ -2,6 +2,9 @@ package core
 
 import (
 	"encoding/binary"
+	"errors"
+	"maps"
+	"slices"
 
 	"github.com/havenmq/havenmq/persist"
 )
@@ -28,10 +31,7 @@ func (c *Client) leaveWill(will *Will) (persist.Pos, error) {
 	}
 	b, w := c.b, &c.work
 	b.mu.Lock()
-	_, had := b.wills[c.id]
-	delete(b.wills, c.id)
-	b.mu.Unlock()
-	c.will = will
+	defer b.mu.Unlock()
 	w.key = sessionKey(w.key[:0], rowWill, c.id)
 	switch {
 	case will != nil:
@@ -39,11 +39,19 @@ func (c *Client) leaveWill(will *Will) (persist.Pos, error) {
 		w.value = binary.AppendVarint(append(w.value[:0], willVersion), will.DelayS)
 		w.value = append(appendBytes(w.value, w.header), will.Message.Bare...)
 		w.unit.Put(persist.TableSessions, w.key, w.value)
-	case had:
+	case b.willRows[c.id] != nil:
 		w.unit.Delete(persist.TableSessions, w.key)
 	}
 	_, pos, err := b.append(&w.unit)
-	return pos, err
+	if err != nil {
+		return 0, err
+	}
+	delete(b.wills, c.id)
+	delete(b.willRows, c.id)
+	if c.will = will; will != nil {
+		b.willRows[c.id] = will
+	}
+	return pos, nil
 }
 
 func (b *Broker) readWill(value []byte) (*Will, error) {
@@ -67,32 +75,29 @@ func (c *Client) takeWill() *Will {
 	}
 	takenOver := c.holds && b.holders[c.id] != c
 	switch {
-	case takenOver && (will.DelayS > 0 || c.parted):
+	case takenOver && (c.parted || will.DelayS > 0 && !c.succeeded):
 		return nil // the session goes on [MQTT-3.1.3-9]; its row is the new connection's
 	case takenOver:
 		return will
 	case c.parted:
-		c.dropWillRow()
+		b.dropWillRow(c.id, will)
 		return nil
 	case will.DelayS > 0 && c.inbox != nil:
-		delayS := min(will.DelayS, c.inbox.expiryS) // it comes no later than the session's end [MQTT-3.1.2-8]
+		delayS := min(will.DelayS, c.inbox.expiryS, ExpiryNever/1000) // no later than the session's end [MQTT-3.1.2-8]
 		if delayS > 0 {
 			b.wills[c.id] = pendingWill{will, b.nowMs() + delayS*1000}
 			return nil
 		}
 	}
-	c.dropWillRow()
 	return will
 }
 
-func (c *Client) dropWillRow() {
-	if c.inbox != nil {
-		c.b.dropWillRow(c.id)
+// dropWillRow removes a stored will, unless another took its place. b.mu is locked.
+func (b *Broker) dropWillRow(clientID string, will *Will) {
+	if b.willRows[clientID] != will {
+		return
 	}
-}
-
-// dropWillRow removes a stored will.
-func (b *Broker) dropWillRow(clientID string) {
+	delete(b.willRows, clientID)
 	w := b.borrow()
 	defer b.giveBack(w)
 	w.key = sessionKey(w.key[:0], rowWill, clientID)
@@ -104,25 +109,34 @@ func (b *Broker) dropWillRow(clientID string) {
 
 // fireWills publishes what is due.
 func (b *Broker) fireWills(nowMs int64) {
+	due := map[string]*Will{}
 	b.mu.Lock()
-	var due []*Will
 	for id, p := range b.wills {
 		if p.atMs <= nowMs {
-			due = append(due, p.will)
+			due[id] = p.will
 			delete(b.wills, id)
-			b.dropWillRow(id)
 		}
 	}
 	b.mu.Unlock()
-	for _, will := range due {
-		b.publishWill(will)
+	for _, id := range slices.Sorted(maps.Keys(due)) {
+		b.publishWill(id, due[id])
 	}
 }
 
-func (b *Broker) publishWill(will *Will) {
-	if err := b.Publish(will.Message); err != nil {
+// publishWill publishes a will and then forgets its row: a crash in between publishes it twice, not never. What the
+// store has no room for is tried again, until its client comes back.
+func (b *Broker) publishWill(clientID string, will *Will) {
+	err := b.Publish(will.Message)
+	if err != nil {
 		b.fault("will to "+will.Message.To.String(), err)
 	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if errors.Is(err, ErrFull) && b.willRows[clientID] == will && b.holders[clientID] == nil {
+		b.wills[clientID] = pendingWill{will, b.nowMs() + retryMs}
+		return
+	}
+	b.dropWillRow(clientID, will)
 }
 
 // Publish puts a message where it belongs, for the broker itself: wills, and what the operator sends. Nobody is asked
@@ -137,7 +151,9 @@ func (b *Broker) Publish(m *Message) error {
 		if r.err != nil {
 			return r.err
 		}
-		if _, ok, err := c.put(&c.work, r, m, 0); ok {
+		_, ok, err := c.put(&c.work, r, m, 0)
+		b.buryAll(&c.work)
+		if ok {
 			return err
 		}
 	}
