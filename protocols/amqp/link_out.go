@@ -173,10 +173,26 @@ func (k *sender) flow(f *flow) {
 		if int32(onTheWay) < 0 { // it claims to have got more than we sent
 			onTheWay = 0
 		}
+		if onTheWay > f.credit.value {
+			onTheWay -= k.takeBack(onTheWay - f.credit.value)
+		}
 		k.limit = k.used + uint64(max(int64(f.credit.value)-int64(onTheWay), 0))
 		k.drain = f.drain
 	}
 	k.credited()
+}
+
+// takeBack returns up to n deliveries to their queue that wait for the window, because the peer took its credit back.
+func (k *sender) takeBack(n uint32) uint32 {
+	if k.auto {
+		return 0 // the core has forgotten them
+	}
+	tags := k.session.parked.takeBack(k, uint64(n))
+	if len(tags) > 0 {
+		k.used -= uint64(len(tags))
+		k.session.conn.out.Do(core.Op{Kind: core.OpSettle, Sub: k.sub, Outcome: core.Released, Tags: tags})
+	}
+	return uint32(len(tags))
 }
 
 // credited acts on the credit that there is.
@@ -235,20 +251,15 @@ func (k *sender) deliver(d *core.Delivery) {
 		k.settle(d, core.Released)
 		return
 	}
-	p := parked{link: k, send: sendingOf(d, s.conn.nowMs)}
+	p := parked{link: k, send: sendingOf(d, s.conn.nowMs), tag: d.Tag}
 	var err error
 	if p.rest, err = bareOf(d.Message); err != nil || k.maxBytes > 0 && uint64(len(p.rest)+headerBytes(&p.send)) > k.maxBytes {
 		k.settle(d, core.Rejected) // it goes to the dead letters, so that it blocks nobody
 		mark(k)
 		return
 	}
-	p.send.handle, p.send.first, p.send.settled = k.handle, s.nextDeliveryID, k.auto
-	s.nextDeliveryID++
-	if k.used++; k.auto {
-		s.unsettled.push(p.send.first, sentDelivery{})
-	} else {
-		s.unsettled.push(p.send.first, sentDelivery{tag: d.Tag, link: k})
-	}
+	p.send.handle, p.send.settled = k.handle, k.auto
+	k.used++
 	s.transmit(p)
 	if k.auto {
 		k.settle(d, core.Accepted)

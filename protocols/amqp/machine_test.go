@@ -35,6 +35,8 @@ type world struct {
 	windows map[uint16]int64        // transfers that we allow on a channel
 	links   map[[2]uint32]*linkModel
 	ids     map[uint16]uint32 // next delivery-id that we send
+
+	heardIDs map[uint16]uint32 // and that we are sent: receivers take no gap
 }
 
 type subModel struct {
@@ -51,7 +53,7 @@ type linkModel struct {
 func newWorld(t testing.TB, choices []byte) *world {
 	unlimited := &limits{ownFrame: 1 << 30, peerFrame: 1 << 30}
 	w := &world{t: t, choices: choices, now: epoch, in: &codec{limits: unlimited}, back: &codec{limits: unlimited, begun: true}, subs: map[core.SubID]*subModel{},
-		tags: map[core.Tag]core.SubID{}, inTx: map[core.Tag]bool{}, windows: map[uint16]int64{}, links: map[[2]uint32]*linkModel{}, ids: map[uint16]uint32{}}
+		tags: map[core.Tag]core.SubID{}, inTx: map[core.Tag]bool{}, windows: map[uint16]int64{}, links: map[[2]uint32]*linkModel{}, ids: map[uint16]uint32{}, heardIDs: map[uint16]uint32{}}
 	w.codec, w.machine = New(Options{Credit: 4, IdleTimeout: 10 * time.Second, MaxMessageBytes: 1000}).New(peer.Limits{MaxFrameBytes: 4096}, "127.0.0.1:1", w.now)
 	return w
 }
@@ -142,7 +144,7 @@ func (w *world) session(channel uint16) *session {
 
 func (w *world) begin(channel uint16) {
 	window := uint32(w.pick(5))
-	w.windows[channel], w.ids[channel] = int64(window), 0
+	w.windows[channel], w.ids[channel], w.heardIDs[channel] = int64(window), 0, 0
 	w.send(channel, &beginning{incomingWindow: window, outgoingWindow: 100, handleMax: 100})
 }
 
@@ -176,9 +178,7 @@ func (w *world) flow(channel uint16, handle uint32) {
 		f.handle = some(handle)
 		if _, ours := s.handles.get(handle).(*sender); ours {
 			f.deliveryCount, f.credit, f.drain = some(l.count), some(uint32(w.pick(6))), w.yes()
-			if limit := l.count + f.credit.value; int32(limit-l.limit) > 0 {
-				l.limit = limit
-			}
+			l.limit = l.count + f.credit.value
 		}
 	}
 	w.send(channel, f)
@@ -351,6 +351,10 @@ func (w *world) heard(f *Frame) {
 		if l == nil || !p.deliveryID.set {
 			return
 		}
+		if p.deliveryID.value != w.heardIDs[f.channel] {
+			w.t.Fatalf("delivery %d, not %d", p.deliveryID.value, w.heardIDs[f.channel])
+		}
+		w.heardIDs[f.channel]++
 		if l.count++; int32(l.limit-l.count) < 0 && !l.settled {
 			w.t.Fatalf("delivery %d beyond the credit of %d", l.count, l.limit)
 		}

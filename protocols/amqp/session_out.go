@@ -1,10 +1,13 @@
 package amqp
 
+import "github.com/havenmq/havenmq/core"
+
 // parked is a delivery, or what is left of one, that waits for the peer's window.
 type parked struct {
 	link  *sender
 	send  sending
 	rest  []byte
+	tag   core.Tag
 	drain bool // no delivery: the link's flow that says it is drained
 }
 
@@ -39,6 +42,20 @@ func (q *parkedQueue) drop(l *sender) {
 	q.items, q.head = keep, 0
 }
 
+// takeBack takes away up to n of a link's deliveries of which nothing was sent, the latest first.
+func (q *parkedQueue) takeBack(l *sender, n uint64) (tags []core.Tag) {
+	for i := len(q.items) - 1; i >= q.head && uint64(len(tags)) < n; i-- {
+		if p := &q.items[i]; p.link == l && p.send.start {
+			tags = append(tags, p.tag)
+			p.link = nil
+		}
+	}
+	if len(tags) > 0 {
+		q.drop(nil)
+	}
+	return tags
+}
+
 // transmit sends a delivery in frames of the peer's size, as far as its window goes, and parks the rest.
 func (s *session) transmit(p parked) {
 	if s.parked.len() == 0 {
@@ -53,6 +70,9 @@ func (s *session) transmit(p parked) {
 func (s *session) push(p *parked) {
 	room := int(min(s.conn.limits.peerFrame, 1<<30)) - maxTransferHead
 	for s.remoteWindow > 0 {
+		if p.send.start {
+			s.number(p)
+		}
 		part := p.rest
 		p.send.more = len(part) > room
 		if p.send.more {
@@ -67,6 +87,18 @@ func (s *session) push(p *parked) {
 			return
 		}
 	}
+}
+
+// number gives a delivery its id when its first frame goes out: receivers insist that ids have no gaps, and what is
+// parked may never be sent.
+func (s *session) number(p *parked) {
+	p.send.first = s.nextDeliveryID
+	s.nextDeliveryID++
+	if p.link.auto {
+		s.unsettled.push(p.send.first, sentDelivery{})
+		return
+	}
+	s.unsettled.push(p.send.first, sentDelivery{tag: p.tag, link: p.link})
 }
 
 // unpark goes on with what waits, after the peer opened its window.
@@ -93,7 +125,7 @@ func (s *session) unpark() {
 
 // room is how many deliveries a link may ask of the core before it has sent them.
 func (s *session) room() int {
-	n := min(maxAhead-s.parked.len(), maxUnsettled-s.unsettled.live)
+	n := min(maxAhead-s.parked.len(), maxUnsettled-s.unsettled.live-s.parked.len())
 	if n <= 0 {
 		s.starved = true
 		return 0
