@@ -1,0 +1,114 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/rs/zerolog"
+	"golang.org/x/term"
+
+	"github.com/havenmq/havenmq/cmd/internal/config"
+	"github.com/havenmq/havenmq/cmd/internal/node"
+	"github.com/havenmq/havenmq/protocols/admin"
+)
+
+// serveCommand is `havenmq serve`.
+type serveCommand struct {
+	serveFlags
+	ReadyFD int `name:"ready-fd" hidden:"" help:"Descriptor to write a line to when the node serves."`
+}
+
+func (serveCommand) Help() string {
+	return "Without a file: a standalone master on an embedded store in ./data, all transports on loopback.\n\n" +
+		"Example: havenmq serve --data /var/lib/havenmq --transport amqp://127.0.0.1:5672"
+}
+
+// goodbyeTimeout is how long clients have to take their goodbye.
+const goodbyeTimeout = 10 * time.Second
+
+func (c *serveCommand) Run(ctx context.Context, s *streams) error {
+	loaded, err := c.load(s)
+	if err != nil {
+		return err
+	}
+	ctx, stop := signal.NotifyContext(ctx, syscall.SIGTERM, syscall.SIGINT)
+	defer stop()
+	n, err := node.Start(ctx, node.Options{Config: loaded.Config, Warnings: loaded.Warnings, Version: version, Log: logger(s.err, c.LogLevel)})
+	if err != nil {
+		return err
+	}
+	banner(s.out, loaded.Config, n.Info())
+	if err := c.tellReady(); err != nil {
+		fmt.Fprintf(s.err, "havenmq: --ready-fd: %v\n", err)
+	}
+	var failure error
+	select {
+	case <-ctx.Done():
+	case failure = <-n.Failed():
+		failure = fmt.Errorf("the store has failed and the node ends: %w: see to the disk, then start it again", failure)
+	}
+	stop() // a second signal ends the process at once
+	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), goodbyeTimeout)
+	defer cancel()
+	if err := n.Stop(grace); failure == nil {
+		return err
+	}
+	return failure
+}
+
+// tellReady tells the process that started this one.
+func (c *serveCommand) tellReady() error {
+	if c.ReadyFD <= 2 {
+		return nil
+	}
+	f := os.NewFile(uintptr(c.ReadyFD), "ready")
+	if f == nil {
+		return fmt.Errorf("%d is no descriptor", c.ReadyFD)
+	}
+	if _, err := f.WriteString(readyLine); err != nil {
+		return err
+	}
+	return f.Close()
+}
+
+// banner says where everything is.
+func banner(w io.Writer, c *config.Config, i admin.NodeInfo) {
+	fmt.Fprintf(w, "HavenMQ %s, broker %s: %s of epoch %d, sync %s, data in %s\n", version, i.BrokerName, i.Role, i.Epoch, i.Sync, i.DataDirectory)
+	for _, t := range i.Transports {
+		fmt.Fprintf(w, "  %-8s %s\n", t.Name, t.URL)
+	}
+	if i.Master != "" {
+		fmt.Fprintf(w, "  %-8s %s\n", "admin", i.Master)
+	}
+	if off := offLoopback(c); len(off) > 0 {
+		fmt.Fprintf(w, "Anybody who can reach this machine may use %s: nobody has to log in.\n", strings.Join(off, ", "))
+	}
+}
+
+func offLoopback(c *config.Config) (list []string) {
+	for _, t := range c.TransportConnectors {
+		if t.URI.Served() && !t.URI.Loopback() {
+			list = append(list, t.URI.URL())
+		}
+	}
+	return list
+}
+
+// logger writes lines for people to a terminal, JSON elsewhere.
+func logger(w io.Writer, level string) zerolog.Logger {
+	l, err := zerolog.ParseLevel(level)
+	if err != nil {
+		l = zerolog.InfoLevel
+	}
+	zerolog.TimeFieldFormat = "2006-01-02T15:04:05.000Z07:00"
+	if f, ok := w.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
+		w = zerolog.ConsoleWriter{Out: f, TimeFormat: "2006-01-02 15:04:05.000"}
+	}
+	return zerolog.New(w).Level(l).With().Timestamp().Logger()
+}

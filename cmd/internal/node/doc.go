@@ -1,0 +1,11 @@
+// Package node builds a node from its configuration and stops it again, each in order.
+//
+//	pid file ─► store (Open, Lead) ─► broker ─► listeners ─► admin        Start
+//	admin stays ◄─ listeners close ◄─ broker says goodbye ◄─ clients end   Stop, then the store, then the pid file
+//
+// It is where the rooms meet: nothing else imports persist, ha, core and the protocols together. All log lines of a
+// node are written here.
+//
+// Invariants: what Start has begun is undone if it fails. No client is served before all that the store had committed
+// is applied. A store that fails ends the node: Failed says why.
+package node
