@@ -23,8 +23,10 @@ type sender struct {
 	maxBytes   uint64 // the peer's max-message-size; 0 any
 	ended      bool   // a browser has seen it all
 	asked      bool   // for our state, before the link stood
+	marked     bool   // it is drained, but for what waits for the window
 
 	used, limit         uint64
+	waiting             uint64 // of used: nothing of them was sent
 	coreUsed, coreLimit uint64
 	drain, coreDrain    bool
 }
@@ -190,6 +192,7 @@ func (k *sender) takeBack(n uint32) uint32 {
 	tags := k.session.parked.takeBack(k, uint64(n))
 	if len(tags) > 0 {
 		k.used -= uint64(len(tags))
+		k.waiting -= uint64(len(tags))
 		k.session.conn.out.Do(core.Op{Kind: core.OpSettle, Sub: k.sub, Outcome: core.Released, Tags: tags})
 	}
 	return uint32(len(tags))
@@ -201,7 +204,6 @@ func (k *sender) credited() {
 		return // attachNow marks the link
 	}
 	if k.drain && (k.left() == 0 || k.ended) {
-		k.used = max(k.used, k.limit)
 		k.sayDrained()
 	} else {
 		k.grant()
@@ -260,6 +262,7 @@ func (k *sender) deliver(d *core.Delivery) {
 	}
 	p.send.handle, p.send.settled = k.handle, k.auto
 	k.used++
+	k.waiting++
 	s.transmit(p)
 	if k.auto {
 		k.settle(d, core.Accepted)
@@ -291,26 +294,38 @@ func (k *sender) drained(coreUsed uint64) {
 		mark(k)
 		return
 	}
-	k.coreLimit, k.used = k.coreUsed, max(k.used, k.limit)
+	k.coreLimit = k.coreUsed
 	k.sayDrained()
 }
 
 // sayDrained advances the delivery-count over the credit that was not used, behind what still waits for the window.
 func (k *sender) sayDrained() {
-	k.drain = false
 	if s := k.session; s.parked.len() > 0 {
-		s.parked.push(parked{link: k, drain: true})
+		if !k.marked {
+			k.marked = true
+			s.parked.push(parked{link: k, drain: true})
+		}
 		return
 	}
+	k.drain, k.used = false, max(k.used, k.limit)
 	k.tell(true)
+}
+
+// atMark goes on with a drain when what stood before it is out. The peer may have changed its mind meanwhile.
+func (k *sender) atMark() {
+	k.marked = false
+	if k.drain && !k.coreDrain {
+		k.drain, k.used = false, max(k.used, k.limit)
+		k.tell(true)
+	}
 }
 
 // tell sends our half of a flow.
 func (k *sender) tell(drained bool) {
 	s := k.session
 	k.asked = false
-	f := s.state()
-	f.handle, f.deliveryCount, f.credit, f.drain = some(k.handle), some(uint32(k.used)), some(uint32(min(k.left(), 1<<32-1))), drained
+	f, sent := s.state(), k.used-k.waiting
+	f.handle, f.deliveryCount, f.credit, f.drain = some(k.handle), some(uint32(sent)), some(uint32(min(max(k.limit, sent)-sent, 1<<32-1))), drained
 	s.conn.send(s.channel, f)
 }
 

@@ -130,13 +130,15 @@ func (s *session) onFlow(f *flow) {
 	if left := int64(f.incomingWindow) - int64(s.nextOutgoingID-next); left > 0 {
 		s.remoteWindow = uint32(left)
 	}
-	s.unpark()
-	if !f.handle.set {
-		if f.echo {
-			s.conn.send(s.channel, s.state())
-		}
-		return
+	if f.handle.set {
+		s.onLinkFlow(f)
+	} else if f.echo {
+		s.conn.send(s.channel, s.state())
 	}
+	s.unpark() // after the link took its credit, which may be less
+}
+
+func (s *session) onLinkFlow(f *flow) {
 	l := s.handles.get(f.handle.value)
 	if l == nil {
 		s.fail(newError(condUnattached, "handle %d has no link: send attach first", f.handle.value))

@@ -94,6 +94,7 @@ func (s *session) push(p *parked) {
 func (s *session) number(p *parked) {
 	p.send.first = s.nextDeliveryID
 	s.nextDeliveryID++
+	p.link.waiting--
 	if p.link.auto {
 		s.unsettled.push(p.send.first, sentDelivery{})
 		return
@@ -109,7 +110,7 @@ func (s *session) unpark() {
 	for s.parked.len() > 0 {
 		p := s.parked.first()
 		if p.drain {
-			p.link.tell(true)
+			p.link.atMark()
 			s.parked.pop()
 			continue
 		}
