@@ -20,6 +20,7 @@ type Broker struct {
 	pager    pager         // has its own lock
 	news     news          // has its own lock
 	counts   counts        // has its own lock
+	retained retainedRows  // has its own lock
 	writers  sync.Pool     // of *writer
 	now      atomic.Int64  // ms since epoch
 	memory   atomic.Int64  // bytes of bodies, entries and open transactions in memory
@@ -298,6 +299,7 @@ type writer struct {
 	targets []persist.Target
 	ranges  []persist.Range
 	places  []placement
+	retains []string // topics whose retained messages the unit changes
 	key     []byte
 	value   []byte
 
@@ -308,5 +310,6 @@ func (b *Broker) borrow() *writer { return b.writers.Get().(*writer) }
 
 func (b *Broker) giveBack(w *writer) {
 	w.unit.Reset()
+	w.retains = w.retains[:0]
 	b.writers.Put(w)
 }

@@ -223,6 +223,9 @@ func (c *Client) Advanced() {
 // unblock goes on handing over to the subscriptions that a full mailbox stopped.
 func (c *Client) unblock() {
 	c.blocked.Store(false)
+	if c.inboxSub != nil {
+		c.inboxSub.q.unblock(c.inboxSub)
+	}
 	for _, s := range c.subs {
 		s.q.unblock(s)
 	}

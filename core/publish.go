@@ -144,7 +144,7 @@ func (q *queue) awayFor(m *Message, g *grant) bool {
 // commit appends w's unit and hands its placements to their queues, which are locked; they stay so. The unit is empty
 // then, whatever came of it.
 func (b *Broker) commit(w *writer) (end persist.Pos, err error) {
-	base, end, err := b.append(&w.unit)
+	base, end, err := b.appendOf(w)
 	for i := range w.places {
 		p := &w.places[i]
 		if err == nil {
@@ -155,6 +155,19 @@ func (b *Broker) commit(w *writer) (end persist.Pos, err error) {
 	}
 	w.places = w.places[:0]
 	return end, err
+}
+
+// appendOf appends w's unit.
+func (b *Broker) appendOf(w *writer) (base, end persist.Pos, err error) {
+	if len(w.retains) == 0 {
+		return b.append(&w.unit)
+	}
+	b.retained.mu.Lock()
+	defer b.retained.mu.Unlock()
+	base, end, err = b.retained.append(b, &w.unit, w.retains)
+	clear(w.retains)
+	w.retains = w.retains[:0]
+	return base, end, err
 }
 
 // settleDown does what is due after something was admitted.

@@ -1,7 +1,9 @@
 package core
 
 import (
+	"maps"
 	"strings"
+	"sync"
 
 	"github.com/havenmq/havenmq/persist"
 )
@@ -38,6 +40,7 @@ func (b *Broker) retain(w *writer, m *Message, r retaining) {
 		return
 	}
 	w.key = append(w.key[:0], m.To.Name...)
+	w.retains = append(w.retains, m.To.Name)
 	b.counts.retain()
 	if r == retainClear {
 		w.unit.Delete(persist.TableRetained, w.key)
@@ -48,6 +51,49 @@ func (b *Broker) retain(w *writer, m *Message, r retaining) {
 	w.unit.Put(persist.TableRetained, w.key, w.value)
 }
 
+// retainedRows remembers which topics' rows were changed lately, so that one which expired is not removed when a newer
+// one is on its way into the log.
+type retainedRows struct {
+	mu    sync.Mutex // the last but the store's: it is held over Append
+	ends  map[string]persist.Pos
+	floor persist.Pos // changes up to here may be forgotten
+}
+
+const maxRetainedEnds = 4096
+
+// append is Broker.append for a unit that changes the rows of topics. rows.mu is locked.
+func (rows *retainedRows) append(b *Broker, u *persist.Unit, topics []string) (base, end persist.Pos, err error) {
+	if base, end, err = b.append(u); err != nil {
+		return base, end, err
+	}
+	if len(rows.ends) >= maxRetainedEnds {
+		rows.floor = b.store.Committed()
+		maps.DeleteFunc(rows.ends, func(_ string, at persist.Pos) bool { return at <= rows.floor })
+	}
+	if rows.ends == nil {
+		rows.ends = map[string]persist.Pos{}
+	}
+	for _, t := range topics {
+		rows.ends[t] = end
+	}
+	return base, end, nil
+}
+
+// forget removes the row of a message that expired. The row was read after the log was committed up to since.
+func (rows *retainedRows) forget(b *Broker, topic string, since persist.Pos) {
+	w := b.borrow()
+	defer b.giveBack(w)
+	rows.mu.Lock()
+	defer rows.mu.Unlock()
+	if rows.ends[topic] > since || rows.floor > since {
+		return
+	}
+	w.unit.Delete(persist.TableRetained, []byte(topic))
+	if _, _, err := rows.append(b, &w.unit, []string{topic}); err != nil {
+		b.fault("retained message of topic://"+topic, err)
+	}
+}
+
 // retainedLookup finds the retained messages that a new filter or subscription matches, and puts copies into its queue.
 type retainedLookup struct {
 	b       *Broker
@@ -56,41 +102,63 @@ type retainedLookup struct {
 	filter  *Filter // inbox; nil otherwise
 }
 
-// maxRetainedFound bounds what one filter is sent.
-const maxRetainedFound = 100_000
+// What one filter is sent is bounded: so many, and so much memory for their names.
+const (
+	maxRetainedFound = 100_000
+	maxRetainedNames = 64 << 20
+)
 
 // page reads. It runs on a pager's goroutine.
 func (l *retainedLookup) page() {
-	var found []*Message
-	take := func(key, value []byte) bool {
-		topic := Destination{Topic, string(key)}
-		if !l.pattern.Matches(topic) {
-			return true
-		}
-		if m := l.read(topic, value); m != nil {
-			found = append(found, m)
-		}
-		return len(found) < maxRetainedFound
-	}
-	if err := l.scan(take); err != nil {
+	names, err := l.names()
+	if err != nil {
 		l.b.fault("retained messages", err)
 	}
-	for _, m := range found {
-		if !l.hand(m) {
+	for _, name := range names {
+		if !l.send(name) {
 			return
 		}
 	}
 }
 
-func (l *retainedLookup) scan(take func(key, value []byte) bool) error {
+// names lists the topics that match and have a retained message.
+func (l *retainedLookup) names() (list []string, err error) {
 	if !l.pattern.HasWildcard() {
-		value, ok, err := l.b.store.Get(persist.TableRetained, []byte(l.pattern.Name))
-		if ok && err == nil {
-			take([]byte(l.pattern.Name), value)
-		}
-		return err
+		return []string{l.pattern.Name}, nil
 	}
-	return l.b.store.Scan(persist.TableRetained, []byte(literalPrefix(l.pattern.Name)), take)
+	bytes := 0
+	err = l.b.store.Scan(persist.TableRetained, []byte(literalPrefix(l.pattern.Name)), func(key, _ []byte) bool {
+		if topic := (Destination{Topic, string(key)}); l.pattern.Matches(topic) {
+			list = append(list, topic.Name)
+			bytes += len(topic.Name)
+		}
+		return len(list) < maxRetainedFound && bytes < maxRetainedNames
+	})
+	return list, err
+}
+
+// send puts a topic's message into the queue, if there still is one. false: the queue is gone, or the store.
+func (l *retainedLookup) send(name string) bool {
+	since := l.b.store.Committed()
+	value, ok, err := l.b.store.Get(persist.TableRetained, []byte(name))
+	if err != nil {
+		l.b.fault("retained message of topic://"+name, err)
+	}
+	if !ok || err != nil {
+		return err == nil
+	}
+	r := reader{b: value}
+	header := r.bytes(uint64(len(value)))
+	m, err := l.b.decodeMessage(header, append([]byte(nil), r.b...), Destination{Topic, name})
+	if err != nil {
+		l.b.fault("retained message of topic://"+name, err)
+		return true
+	}
+	if m.ExpiresMs != 0 && m.ExpiresMs <= l.b.nowMs() {
+		l.b.retained.forget(l.b, name, since)
+		return true
+	}
+	return l.hand(m)
 }
 
 // literalPrefix is what all names that a pattern matches begin with: its levels before the first wildcard, without the
@@ -108,20 +176,6 @@ func literalPrefix(pattern string) string {
 		}
 		rest = next
 	}
-}
-
-func (l *retainedLookup) read(topic Destination, value []byte) *Message {
-	r := reader{b: value}
-	header := r.bytes(uint64(len(value)))
-	m, err := l.b.decodeMessage(header, append([]byte(nil), r.b...), topic)
-	if err != nil {
-		l.b.fault("retained message of "+topic.String(), err)
-		return nil
-	}
-	if m.ExpiresMs != 0 && m.ExpiresMs <= l.b.nowMs() {
-		return nil
-	}
-	return m
 }
 
 // hand puts a copy into the queue alone; it is logged there if the queue is stored and the filter asks for more than

@@ -247,7 +247,7 @@ func (c *Client) commitLocked(t *transaction, routes []*route) (persist.Pos, err
 		kept, err := retainingOf(m)
 		if err != nil {
 			w.unit.Reset()
-			w.places = w.places[:0]
+			w.places, w.retains = w.places[:0], w.retains[:0]
 			return 0, err
 		}
 		c.b.place(w, routes[i], m)
