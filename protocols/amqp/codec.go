@@ -17,6 +17,7 @@ type codec struct {
 	limits *limits
 	begun  bool // the first bytes were AMQP's
 
+	fields      cursor // over the performative's: an interface gets its address
 	transfer    transfer
 	disposition disposition
 	flow        flow
@@ -70,16 +71,16 @@ func (c *codec) Decode(buf []byte) (f Frame, n, need int, err error) {
 // decode reads a performative and leaves what follows it.
 func (c *codec) decode(b []byte, k frameKind) (performative, []byte, error) {
 	cur := cursor{buf: b, left: 1}
-	is, fields := cur.open()
-	if cur.err != nil {
+	var is kind
+	if is, c.fields = cur.open(); cur.err != nil {
 		return nil, nil, cur.err
 	}
 	p := c.body(is)
 	if p == nil || (is >= kindMechanisms) != (k == frameSASL) {
 		return nil, nil, errUnknown
 	}
-	p.decode(&fields)
-	if err := fields.rest(); err != nil {
+	p.decode(&c.fields)
+	if err := c.fields.rest(); err != nil {
 		return nil, nil, err
 	}
 	if is != kindTransfer && len(cur.buf) != 0 {

@@ -43,6 +43,7 @@ type connection struct {
 	serial   uint64
 	links    map[linkName]endpoint
 	pending  pendingRing
+	answered pending // while Done answers it
 	txs      map[core.TxID]*transaction
 	txLast   core.TxID
 
@@ -222,19 +223,19 @@ func (c *connection) Evict(err error, now time.Time, out *peer.Out[Frame]) {
 // Done answers an op.
 func (c *connection) Done(done *core.Completion, now time.Time, out *peer.Out[Frame]) {
 	defer c.leave(c.enter(now, out))
-	p, ok := c.pending.take(done.Ticket)
-	if !ok || c.phase == phaseClosed {
+	var ok bool
+	if c.answered, ok = c.pending.take(done.Ticket); !ok || c.phase == phaseClosed {
 		return
 	}
-	switch p.kind {
+	switch p := &c.answered; p.kind {
 	case pendAuth:
 		c.proved(done.Err)
 	case pendOpen:
 		c.opened(done.Err)
 	case pendSettle:
-		p.session.settled(&p, done.Err)
+		p.session.settled(p, done.Err)
 	default:
-		p.link.done(&p, done)
+		p.link.done(p, done)
 	}
 }
 

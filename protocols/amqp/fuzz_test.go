@@ -3,6 +3,7 @@ package amqp
 import (
 	"bytes"
 	"encoding/binary"
+	"reflect"
 	"runtime"
 	"testing"
 
@@ -245,6 +246,13 @@ func TestFrameBounds(t *testing.T) {
 	long := &attach{name: string(make([]byte, 600))}
 	if b, err := c.Append([]byte("x"), Frame{body: long}); err != errPeerFrame || string(b) != "x" {
 		t.Errorf("%q, %v", b, err)
+	}
+}
+
+// TestSmallMessage holds that a small message with its bytes is one object of the size that was meant.
+func TestSmallMessage(t *testing.T) {
+	if n := reflect.TypeFor[smallMessage]().Size(); n != 288 {
+		t.Errorf("%d bytes", n)
 	}
 }
 

@@ -237,11 +237,30 @@ func (r *receiver) publish(body []byte, owned bool) {
 		return
 	}
 	e.header.Publisher = c.clientID
-	if bare := e.bare; !owned || cap(bare)-len(bare) > len(bare)/4 {
-		e.bare = append(make([]byte, 0, len(bare)), bare...)
-	}
-	c.out.Do(core.Op{Kind: core.OpPublish, Tx: tx, Message: &core.Message{Header: e.header, Format: Format, Bare: e.bare},
+	c.out.Do(core.Op{Kind: core.OpPublish, Tx: tx, Message: e.message(owned),
 		Ticket: c.pend(pending{kind: pendPublish, first: r.id, tx: tx, link: r, reply: r.reply()})})
+}
+
+// smallBytes makes a message and its bytes one object of 288 bytes, which is a size that Go's allocator has.
+const smallBytes = 144
+
+type smallMessage struct {
+	core.Message
+	bytes [smallBytes]byte
+}
+
+// message is what the core keeps. It copies the bare message out of the read buffer, unless it is owned and fits.
+func (e *envelope) message(owned bool) *core.Message {
+	bare := e.bare
+	if len(bare) <= smallBytes {
+		m := &smallMessage{}
+		m.Header, m.Format, m.Bare = e.header, Format, append(m.bytes[:0], bare...)
+		return &m.Message
+	}
+	if !owned || cap(bare)-len(bare) > len(bare)/4 {
+		bare = append(make([]byte, 0, len(bare)), bare...)
+	}
+	return &core.Message{Header: e.header, Format: Format, Bare: bare}
 }
 
 // reply says how the delivery that is under way is answered.
