@@ -21,6 +21,10 @@ func (c *Client) connect(op *Op) {
 		c.answer(op, 0, &Error{CodeInvalid, "client id", "it may have at most 65535 bytes"})
 		return
 	}
+	if err := c.checkWill(r.Will); err != nil {
+		c.answer(op, 0, err)
+		return
+	}
 	if err := c.takeID(r); err != nil {
 		c.answer(op, 0, err)
 		return

@@ -90,10 +90,11 @@ type InboxRequest struct {
 // InboxSub is the SubID of a connection's inbox.
 const InboxSub SubID = 1<<64 - 1
 
-// Will is published when a connection ends without OpDisconnect.
+// Will is published when a connection ends without OpDisconnect. Who connects must be allowed to write there.
 type Will struct {
 	Message *Message
 	DelayS  int64
+	LifeS   int64 // how long the message lives from when it is published; 0 for ever
 }
 
 // Filter is one of an inbox's filters.

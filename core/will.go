@@ -15,12 +15,23 @@ type pendingWill struct {
 	atMs int64
 }
 
-// A will's row, in TableSessions under 'w' clientID: version(1) delayS(varint) header(bytes) bare.
+// A will's row, in TableSessions under 'w' clientID: version(1) delayS lifeS (varint) header(bytes) bare.
 const willVersion = 1
 
 // willGraceMs is how long the wills of clients that were connected to the master before wait for their clients to come
 // back to the new one.
 const willGraceMs = 5000
+
+// checkWill says whether the client may leave that will.
+func (c *Client) checkWill(will *Will) error {
+	if will == nil {
+		return nil
+	}
+	if err := will.Message.To.Validate(); err != nil {
+		return err
+	}
+	return c.b.access.Authorize(&c.who, ActionWrite, will.Message.To)
+}
 
 // leaveWill remembers the will that a client connects with, here and in the store: the next master publishes it if this
 // one and the client are both gone. It replaces one that waited.
@@ -37,6 +48,7 @@ func (c *Client) leaveWill(will *Will) (persist.Pos, error) {
 	case will != nil:
 		w.header = appendHeader(w.header[:0], will.Message)
 		w.value = binary.AppendVarint(append(w.value[:0], willVersion), will.DelayS)
+		w.value = binary.AppendVarint(w.value, will.LifeS)
 		w.value = append(appendBytes(w.value, w.header), will.Message.Bare...)
 		w.unit.Put(persist.TableSessions, w.key, w.value)
 	case b.willRows[c.id] != nil:
@@ -56,13 +68,13 @@ func (c *Client) leaveWill(will *Will) (persist.Pos, error) {
 
 func (b *Broker) readWill(value []byte) (*Will, error) {
 	r := reader{b: value}
-	version, delayS := r.byte(), r.varint()
+	version, delayS, lifeS := r.byte(), r.varint(), r.varint()
 	header := r.bytes(uint64(len(value)))
 	if r.bad || version != willVersion {
 		return nil, &Error{CodeInternal, "stored will", "it cannot be read: run `havenmq store check` on the data directory"}
 	}
 	m, err := b.decodeMessage(header, append([]byte(nil), r.b...), Destination{})
-	return &Will{Message: m, DelayS: delayS}, err
+	return &Will{Message: m, DelayS: delayS, LifeS: lifeS}, err
 }
 
 // takeWill says what to publish as the connection ends: nothing after a goodbye, nothing yet if there is a delay, and
@@ -126,7 +138,7 @@ func (b *Broker) fireWills(nowMs int64) {
 // publishWill publishes a will and then forgets its row: a crash in between publishes it twice, not never. What the
 // store has no room for is tried again, until its client comes back.
 func (b *Broker) publishWill(clientID string, will *Will) {
-	err := b.Publish(will.Message)
+	err := b.Publish(will.message(b.nowMs()))
 	if err != nil {
 		b.fault("will to "+will.Message.To.String(), err)
 	}
@@ -137,6 +149,17 @@ func (b *Broker) publishWill(clientID string, will *Will) {
 		return
 	}
 	b.dropWillRow(clientID, will)
+}
+
+// message is what is published at a time.
+func (will *Will) message(nowMs int64) *Message {
+	m := will.Message
+	if will.LifeS <= 0 {
+		return m
+	}
+	m = &Message{Header: m.Header, Format: m.Format, Bare: m.Bare}
+	m.ExpiresMs = nowMs + min(will.LifeS, ExpiryNever/1000)*1000
+	return m
 }
 
 // Publish puts a message where it belongs, for the broker itself: wills, and what the operator sends. Nobody is asked

@@ -150,3 +150,42 @@ func TestRefusedConnectLeavesNoWill(t *testing.T) {
 	p.close()
 	w.want("")
 }
+
+// An MQTT will's expiry counts from when it is published, here and on the next master.
+func TestWillThatExpires(t *testing.T) {
+	r := newRig(t)
+	w := watchWills(r)
+	dying := func(delayS int64) *Will { return &Will{Message: text(topicOf("will"), "x"), DelayS: delayS, LifeS: 7} }
+	r.withWill("a", true, 60, dying(10)).close()
+	r.sleep(10_000)
+	if got := w.want("x")[0].Message.ExpiresMs; got != r.now+7000 {
+		t.Errorf("it expires %d ms from now, want 7000", got-r.now)
+	}
+	r.withWill("b", true, 60, dying(10))
+	r.stop()
+	w = watchWills(r)
+	r.sleep(10_000)
+	if got := w.want("x")[0].Message.ExpiresMs; got != r.now+7000 {
+		t.Errorf("after a restart it expires %d ms from now, want 7000", got-r.now)
+	}
+}
+
+// noWills forbids writing to topic://will.
+type noWills struct{ AllowAll }
+
+func (noWills) Authorize(_ *Identity, a Action, d Destination) error {
+	if a == ActionWrite && d.Name == "will" {
+		return &Error{CodeForbidden, d.String(), "you may not write there"}
+	}
+	return nil
+}
+
+func TestWillMustBeAllowed(t *testing.T) {
+	r := newRig(t, func(o *Options) { o.Access = noWills{} })
+	p := r.attach()
+	q := mqttRequest("a", true, 0)
+	q.Will = will("1", 0)
+	if done := p.ask(Op{Kind: OpConnect, Connect: q}); !errors.Is(done.Err, ErrForbidden) {
+		t.Errorf("connect with a will: %v, want forbidden", done.Err)
+	}
+}

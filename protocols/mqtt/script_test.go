@@ -310,7 +310,7 @@ func (s *script) printOp(op *core.Op) {
 		r := op.Connect
 		fmt.Fprintf(w, " id=%q user=%q password=%q login=%v %+v", r.ClientID, r.User, r.Password, r.HasLogin, *r.Inbox)
 		if r.Will != nil {
-			fmt.Fprintf(w, " will delay=%d", r.Will.DelayS)
+			fmt.Fprintf(w, " will delay=%d life=%d", r.Will.DelayS, r.Will.LifeS)
 			showMessage(w, r.Will.Message)
 		}
 	case core.OpPublish:

@@ -88,7 +88,7 @@ func (s *session) will(p *Packet) (*core.Will, *wireError) {
 		TimestampMs: s.nowMs, Publisher: s.clientID}
 	readMarks(&h, p.props)
 	m := &core.Message{Header: h, Format: Format, Bare: bareOf(p.props, c.WillPayload, true)}
-	return &core.Will{Message: m, DelayS: int64(props.WillDelayInterval)}, nil
+	return &core.Will{Message: m, DelayS: int64(props.WillDelayInterval), LifeS: int64(props.MessageExpiryInterval)}, nil
 }
 
 // setKeepAlive allows a silence of one and a half times the keep-alive [MQTT-3.1.2-22].
