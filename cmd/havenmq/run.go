@@ -29,6 +29,9 @@ type commands struct {
 	Start        startCommand         `cmd:"" help:"Run a node in the background."`
 	Stop         stopCommand          `cmd:"" help:"Stop a node gracefully."`
 	Status       statusCommand        `cmd:"" help:"Show how a node stands."`
+	Send         sendCommand          `cmd:"" help:"Send messages."`
+	Receive      receiveCommand       `cmd:"" help:"Receive messages."`
+	Browse       browseCommand        `cmd:"" help:"Look at a queue's messages without taking them."`
 	Queue        queueCommands        `cmd:"" help:"List, show, create, delete, purge, pause and resume queues."`
 	Topic        topicCommands        `cmd:"" help:"List topics."`
 	Subscription subscriptionCommands `cmd:"" help:"List and delete durable subscriptions and sessions."`

@@ -1,0 +1,92 @@
+package courier
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/url"
+	"strings"
+
+	"github.com/havenmq/havenmq/core"
+)
+
+// Message is what a person can write and read of one.
+type Message struct {
+	Body        []byte
+	Text        bool // the body is text, not bytes
+	Durable     bool
+	ContentType string
+	Properties  map[string]string
+}
+
+// Conn is a connection to a broker. One goroutine at a time.
+type Conn interface {
+	// Send returns when the broker has confirmed.
+	Send(ctx context.Context, to core.Destination, m *Message) error
+	// Receive waits for a message; the first call subscribes, later ones must name the same destination.
+	Receive(ctx context.Context, from core.Destination) (*Message, error)
+	// Ack acknowledges what Receive returned last.
+	Ack(ctx context.Context) error
+	// Browse shows what a queue holds now, in order, until see says false.
+	Browse(ctx context.Context, queue core.Destination, see func(*Message) bool) error
+	Close(ctx context.Context) error
+}
+
+// ErrCannotBrowse is what protocols answer that have no browsing.
+var ErrCannotBrowse = errors.New("this protocol cannot browse: use an amqp:// URL")
+
+// login is who a URL says we are; ok is false for nobody.
+func login(u *url.URL) (user, password string, ok bool) {
+	if u.User == nil {
+		return "", "", false
+	}
+	password, _ = u.User.Password()
+	return u.User.Username(), password, true
+}
+
+// ports are the protocols and their standard ports.
+var ports = map[string]string{"amqp": "5672", "mqtt": "1883", "stomp": "61613"}
+
+// Parse reads a broker's URL; a missing port is the protocol's own.
+func Parse(text string) (*url.URL, error) {
+	u, err := url.Parse(text)
+	if err != nil || u.Hostname() == "" {
+		return nil, fmt.Errorf("%q is no URL of a broker: write one such as amqp://127.0.0.1:5672", text)
+	}
+	port, ok := ports[u.Scheme]
+	if !ok {
+		return nil, fmt.Errorf("%q: %s is not spoken here: use amqp, mqtt or stomp", text, u.Scheme)
+	}
+	if u.Port() == "" {
+		u.Host = net.JoinHostPort(u.Hostname(), port)
+	}
+	return u, nil
+}
+
+// Open connects to the broker at u, which Parse has read.
+func Open(ctx context.Context, u *url.URL) (Conn, error) {
+	open := map[string]func(context.Context, *url.URL) (Conn, error){"amqp": openAMQP, "mqtt": openMQTT, "stomp": openSTOMP}[u.Scheme]
+	c, err := open(ctx, u)
+	if err != nil {
+		return nil, fmt.Errorf("connecting to %s: %w: is a node running? `havenmq status` tells; --url names another", u.Redacted(), err)
+	}
+	return c, nil
+}
+
+// Destination reads queue://A.B, topic://A.B, or a queue's bare name.
+func Destination(text string, pattern bool) (d core.Destination, err error) {
+	if d, err = core.ParseDestination(text, core.Queue); err != nil {
+		return d, err
+	}
+	if d.Kind.Temporary() {
+		return d, fmt.Errorf("%s: temporary destinations belong to the connection that made them: name a queue or a topic", text)
+	}
+	if pattern {
+		return d, d.ValidatePattern()
+	}
+	return d, d.Validate()
+}
+
+// swap exchanges '.' and '/', '*' and '+', '>' and '#', as MQTT's names do.
+var swap = strings.NewReplacer(".", "/", "/", ".", "*", "+", "+", "*", ">", "#", "#", ">")
