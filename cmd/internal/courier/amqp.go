@@ -3,6 +3,7 @@ package courier
 import (
 	"context"
 	"net/url"
+	"time"
 
 	"github.com/Azure/go-amqp"
 
@@ -77,33 +78,53 @@ func (c *amqpConn) Receive(ctx context.Context, from core.Destination) (_ *Messa
 
 func (c *amqpConn) Ack(ctx context.Context) error { return c.receiver.AcceptMessage(ctx, c.last) }
 
-// browsed is how many messages are asked for at a time.
-const browsed = 100
+const (
+	browsed    = 100                   // messages asked for at a time
+	creditTime = 50 * time.Millisecond // for credit to be on its way
+)
 
 func (c *amqpConn) Browse(ctx context.Context, queue core.Destination, see func(*Message) bool) error {
 	r, err := c.session.NewReceiver(ctx, queue.String(), &amqp.ReceiverOptions{Credit: -1, SourceDistributionMode: amqp.SourceDistributionModeCopy})
 	if err != nil {
 		return err
 	}
-	for n := browsed; n == browsed; {
-		if err := r.IssueCredit(browsed); err != nil {
+	for more := true; more; {
+		if more, err = browseSome(ctx, r, see); err != nil {
 			return err
-		}
-		if err := r.DrainCredit(ctx, nil); err != nil { // returns when the rest of the credit is dropped: there is no more
-			return err
-		}
-		n = 0
-		for m := r.Prefetched(); m != nil; m = r.Prefetched() {
-			n++
-			if err := r.AcceptMessage(ctx, m); err != nil {
-				return err
-			}
-			if !see(fromAMQP(m)) {
-				return nil
-			}
 		}
 	}
 	return nil
+}
+
+// browseSome asks for some messages and says whether there may be more. The broker's answer to drain marks the end.
+func browseSome(ctx context.Context, r *amqp.Receiver, see func(*Message) bool) (more bool, err error) {
+	if err := r.IssueCredit(browsed); err != nil {
+		return false, err
+	}
+	// The library drops credit that it has not sent when it drains, and sends it at Receive.
+	first, cancel := context.WithTimeout(ctx, creditTime)
+	defer cancel()
+	m, err := r.Receive(first, nil)
+	if err != nil && (first.Err() == nil || ctx.Err() != nil) {
+		return false, err
+	}
+	if err := r.DrainCredit(ctx, nil); err != nil {
+		return false, err
+	}
+	if m == nil {
+		m = r.Prefetched()
+	}
+	n := 0
+	for ; m != nil; m = r.Prefetched() {
+		n++
+		if err := r.AcceptMessage(ctx, m); err != nil {
+			return false, err
+		}
+		if !see(fromAMQP(m)) {
+			return false, nil
+		}
+	}
+	return n == browsed, nil
 }
 
 func (c *amqpConn) Close(context.Context) error { return c.conn.Close() }
