@@ -165,7 +165,7 @@ func (r *recovery) scan() error {
 	start := 0
 	for start < len(segs)-1 && segs[start+1].torn == "" && segs[start+1].first <= r.index {
 		if g := &segs[start]; g.limit() < segs[start+1].first {
-			return r.damage(g.first, g.limit(), "a file as long as its positions, or the one behind it")
+			return r.damage(g.first, g.limit(), "a file as long as its positions, or the file "+segmentName(g.limit()))
 		}
 		start++
 	}
@@ -202,7 +202,7 @@ func (r *recovery) segment(i int) error {
 		case last:
 			return r.tail(f, g, why)
 		case r.out.pos != r.out.segments[i+1].first:
-			return r.damage(g.first, r.out.pos, why)
+			return r.damage(g.first, r.out.pos, why+", or the file "+segmentName(r.out.pos))
 		}
 		return nil
 	})

@@ -49,8 +49,12 @@ func (h *segmentHeader) encode() []byte {
 		le.PutUint64(b[48+16*i:], e.Epoch)
 		le.PutUint64(b[56+16*i:], uint64(e.Start))
 	}
-	le.PutUint32(b[segmentHeaderBytes-4:], crc32.Checksum(b[:segmentHeaderBytes-4], castagnoli))
+	sealHeader(b)
 	return b
+}
+
+func sealHeader(b []byte) {
+	binary.LittleEndian.PutUint32(b[segmentHeaderBytes-4:], crc32.Checksum(b[:segmentHeaderBytes-4], castagnoli))
 }
 
 func newest(h []EpochStart) []EpochStart { return h[max(0, len(h)-MaxHistory):] }
