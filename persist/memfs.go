@@ -249,6 +249,9 @@ func (m *MemFS) SyncDir(dir string) error {
 	if m.dead {
 		return m.fail("sync", dir, errPowerOff)
 	}
+	if !m.dirs[dir] {
+		return m.fail("sync", dir, fs.ErrNotExist)
+	}
 	kept := m.ops[:0]
 	for _, op := range m.ops {
 		if path.Dir(op.to) == dir || op.from != "" && path.Dir(op.from) == dir {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"sort"
 
 	"golang.org/x/sys/unix"
@@ -20,7 +21,23 @@ func (OSFS) Open(name string) (File, error)          { return openFile(name, os.
 func (OSFS) OpenReadWrite(name string) (File, error) { return openFile(name, os.O_RDWR) }
 func (OSFS) Rename(from, to string) error            { return os.Rename(from, to) }
 func (OSFS) Remove(name string) error                { return os.Remove(name) }
-func (OSFS) MkdirAll(dir string) error               { return os.MkdirAll(dir, 0o755) }
+
+// MkdirAll makes the directories and, unlike the others that change names, has those on disk when it returns.
+func (o OSFS) MkdirAll(dir string) error {
+	if _, err := os.Stat(dir); err == nil {
+		return nil
+	}
+	parent := filepath.Dir(dir)
+	if parent != dir {
+		if err := o.MkdirAll(parent); err != nil {
+			return err
+		}
+	}
+	if err := os.Mkdir(dir, 0o755); err != nil && !errors.Is(err, os.ErrExist) {
+		return err
+	}
+	return o.SyncDir(parent)
+}
 
 func (OSFS) List(dir string) ([]string, error) {
 	d, err := os.Open(dir)
