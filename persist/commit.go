@@ -1,6 +1,9 @@
 package persist
 
-import "fmt"
+import (
+	"fmt"
+	"time"
+)
 
 // writer is what the committer's goroutine owns: the place where the next batch goes.
 type writer struct {
@@ -11,6 +14,8 @@ type writer struct {
 	work     []*logBatch
 	asked    bool // for the next segment
 	memAcked bool
+	taken    uint64 // units handed over to be written, in all
+	pace     pace
 	giveUp   chan struct{} // closed by Close: wait for no more room
 	done     chan struct{}
 	bgStop   chan struct{}
@@ -33,6 +38,7 @@ func (l *Log) runCommitter() {
 			return
 		}
 		l.report()
+		l.apply.kick()
 	}
 }
 
@@ -42,6 +48,7 @@ func (l *Log) takeWork() bool {
 	for !l.hasFailed() {
 		l.mu.Lock()
 		if n := len(l.tail); n > l.nextWrite {
+			l.write.taken = l.units
 			l.tail[n-1].sealed = true
 			l.write.work = append(l.write.work[:0], l.tail[l.nextWrite:]...)
 			l.nextWrite = n
@@ -82,12 +89,60 @@ func (l *Log) round() error {
 		}
 	}
 	if disk {
-		if err := l.syncActive(); err != nil {
+		if err := l.pacedSync(); err != nil {
 			return err
 		}
 	}
 	l.report()
+	l.settle(disk)
 	return nil
+}
+
+// pacedSync syncs, and takes note of what happened meanwhile.
+func (l *Log) pacedSync() error {
+	before, start := l.waiting(), time.Now()
+	if err := l.syncActive(); err != nil {
+		return err
+	}
+	l.write.pace.synced(time.Since(start), l.waiting()-before)
+	return nil
+}
+
+// waiting is how many units are appended and not taken yet.
+func (l *Log) waiting() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return int(l.units - l.write.taken)
+}
+
+// settle applies what the round made count. If nothing else is to be done meanwhile, it does so here: a message on its own
+// then costs one wake-up less. Else the applier does, while the next round is under way.
+func (l *Log) settle(disk bool) {
+	units := l.waiting()
+	var d time.Duration
+	if disk {
+		d = l.write.pace.linger(units)
+	}
+	if units > 0 && d == 0 || !l.apply.turn.TryLock() {
+		l.apply.kick()
+	} else {
+		l.applyHere()
+	}
+	if d > 0 {
+		l.linger(d)
+	}
+}
+
+// linger waits for more units, in two steps: in the first come those of senders that have just had their answer, whether
+// they send without pause or not; in the second only those of senders that do.
+func (l *Log) linger(d time.Duration) {
+	first := d / lingerSyncs
+	sleep(first)
+	units := l.waiting()
+	if units < lingerUnits {
+		sleep(d - first)
+		l.write.pace.brought(l.waiting() - units)
+	}
 }
 
 // noteMemAck makes the node remember, before it does, that it counts bytes which are not synced (ha.md 4.2, mem_acked).

@@ -32,7 +32,7 @@ func newLife(t *testing.T, seed uint64, level Sync) *life {
 
 // run opens the store, loads it and crashes it, at a random call. false: the crash came before the store was open.
 func (l *life) run(powerLoss bool) {
-	fs := &tripFS{MemFS: l.o.FS.(*MemFS), kill: !powerLoss, rng: l.rng, left: 1 + l.rng.IntN(120)}
+	fs := &tripFS{MemFS: l.o.FS.(*MemFS), kill: !powerLoss, rng: rand.New(rand.NewPCG(l.rng.Uint64(), 2)), left: 1 + l.rng.IntN(120)}
 	o := l.o
 	o.FS, o.BootID = fs, fmt.Sprint("boot", l.boot)
 	o.Fatal = func(error) {}
@@ -40,7 +40,7 @@ func (l *life) run(powerLoss bool) {
 	if err == nil {
 		l.verifyOpen(s)
 		l.load(&testStore{s, l.t, o, l.disk})
-	} else if fs.after == nil {
+	} else if !fs.tripped() {
 
 		l.t.Fatalf("open: %v", err)
 	}

@@ -114,7 +114,8 @@
 // # Goroutines
 //
 //	committer   owns writer: headers, writes, syncs, rotation; then tells Progress
-//	applier     owns applier: applies committed batches to the index, publishes positions, wakes waiters
+//	applier     applies committed batches to the index, publishes positions, wakes waiters; when the committer has
+//	            nothing else to do it does that itself, in place (applier.turn says whose turn it is)
 //	preparer    makes the next segment's file, keeps the reserve, cuts sealed segments to size
 //	hint        writes the commit hint to meta twice a second, if it moved
 //	keep        has the index flush, relocate and trim twice a second
@@ -140,9 +141,10 @@
 //
 //	Log.mu → waitList.mu
 //	Log.mu → segmentSet.mu
+//	applier.turn → Log.mu, and whatever the index locks
 //	reportMu → whatever Progress locks
 //	metaFile.write → metaFile.mu
 //
-// None is held over I/O or over a call upwards, but for metaFile.write, which orders the writers of meta, and for reportMu
-// over Progress. appendAgainst calls its two functions under Log.mu: they may not call the log.
+// None is held over I/O or over a call upwards, but for metaFile.write, which orders the writers of meta, reportMu over
+// Progress, and applier.turn, which is a turn rather than a lock: nobody but the applier's goroutine waits for it. appendAgainst calls its two functions under Log.mu: they may not call the log.
 package persist

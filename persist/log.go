@@ -55,6 +55,7 @@ type Log struct {
 	nextWrite int         // in tail: those before were handed to the committer
 	free      []*logBatch
 	tailEnd   Pos
+	units     uint64 // appended in all
 	holding   bool
 	heldFrom  Pos
 	epoch     uint64
@@ -132,6 +133,7 @@ func (l *Log) appendLocked(u *Unit) (base, end Pos, err error) {
 func (l *Log) put(u *Unit) (base, end Pos) {
 	b := l.open(len(u.buf))
 	b.units++
+	l.units++
 	b.buf = appendUvarint(b.buf, uint64(len(u.buf)))
 	base = b.end()
 	b.buf = append(b.buf, u.buf...)
@@ -249,12 +251,13 @@ func raise(v *atomic.Uint64, to Pos) bool {
 	}
 }
 
-// report tells Progress how far this node is, and passes on what it answers.
+// report tells Progress how far this node is, and notes what it answers. Somebody must apply it then.
 func (l *Log) report() {
 	l.reportMu.Lock()
 	commit, confirm := l.progress.Advanced(Pos(l.received.Load()), Pos(l.synced.Load()))
 	l.reportMu.Unlock()
-	l.Advance(commit, confirm)
+	raise(&l.commitTo, commit)
+	raise(&l.confirmTo, confirm)
 }
 
 // fail ends the log for good: what was written may not be what is on disk, and asking again would not tell (a second

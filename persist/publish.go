@@ -4,11 +4,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"sync"
 )
 
-// applier is what the applier's goroutine owns: it applies what is committed to the index, in order, then publishes the
-// positions, then tells the waiters.
+// applier is what whoever applies owns: it applies what is committed to the index, in order, then publishes the positions,
+// then tells the waiters. That is the applier's goroutine, or the committer when it has nothing better to do.
 type applier struct {
+	turn   sync.Mutex // held by whoever applies; guards what follows done
 	signal chan struct{}
 	stop   chan struct{}
 	done   chan struct{}
@@ -36,12 +38,22 @@ func (l *Log) runApplier() {
 		case <-l.apply.stop:
 			stopping = true
 		}
-		if err := l.applyCommitted(); err != nil {
-			l.fail(fmt.Errorf("applying the log to the index at position %d: %w", l.apply.pos, err))
+		l.apply.turn.Lock()
+		if !l.applyHere() {
 			break
 		}
 	}
 	l.closeReader()
+}
+
+// applyHere applies on this goroutine, which has taken its turn, and ends the turn.
+func (l *Log) applyHere() bool {
+	defer l.apply.turn.Unlock()
+	err := l.applyCommitted()
+	if err != nil {
+		l.fail(fmt.Errorf("applying the log to the index at position %d: %w", l.apply.pos, err))
+	}
+	return err == nil
 }
 
 // applyCommitted applies all whole batches up to the commit position and publishes after each.

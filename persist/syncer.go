@@ -51,6 +51,7 @@ func (l *Log) syncBehind() error {
 	l.stats.syncs.Add(1)
 	if raise(&l.synced, end) {
 		l.report()
+		l.apply.kick()
 	}
 	return nil
 }

@@ -32,6 +32,12 @@ func (t *tripFS) trip() {
 	}
 }
 
+func (t *tripFS) tripped() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.after != nil
+}
+
 // next is the file system after the trip, which happens now if it has not yet.
 func (t *tripFS) next() *MemFS {
 	t.mu.Lock()
