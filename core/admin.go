@@ -213,7 +213,7 @@ func (b *Broker) Clients(after uint64, filter string, max int) (list []ClientInf
 			continue
 		}
 		list = append(list, ClientInfo{Key: key, ClientID: card.id, Protocol: card.protocol, Remote: c.remote, User: card.user, SinceMs: c.sinceMs,
-			Subscriptions: int(c.nSubs.Load()), InFlight: c.delivered.Load() - min(c.settled.Load(), c.delivered.Load()), Transactions: int(c.nTxs.Load()),
+			Subscriptions: int(c.nSubs.Load()), InFlight: uint64(c.inFlight.Load()), Transactions: int(c.nTxs.Load()),
 			Throttled: c.throttled.Load(), Traffic: c.traffic()})
 	}
 	slices.SortFunc(list, func(x, y ClientInfo) int { return cmp.Compare(x.Key, y.Key) })

@@ -180,7 +180,7 @@ func (c *Client) Poll(e *Events, maxDeliveries int) (more bool) {
 	var room bool
 	e.Deliveries, more, room = c.mail.take(e.Deliveries, maxDeliveries)
 	if n := len(e.Deliveries); n > 0 {
-		c.delivered.Add(uint64(n))
+		c.delivered.Add(uint64(n - drainedOf(e.Deliveries)))
 		c.settleAuto(e.Deliveries)
 	}
 	if room || c.blocked.Load() && !c.mail.full.Load() {

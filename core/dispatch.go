@@ -92,6 +92,7 @@ func (q *queue) hand(s *subscription, e *entry) {
 	e.state, e.sub, e.returned = stateFlight, s, true
 	s.flight.pushBack(e)
 	q.inFlight++
+	s.client.inFlight.Add(1)
 	s.handed++
 	if e.logged() && q.b.tight() {
 		q.b.discharge(e)

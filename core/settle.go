@@ -45,6 +45,16 @@ func (c *Client) settleTags(tags []Tag, o Outcome) (end persist.Pos, failed erro
 	return end, failed
 }
 
+// drainedOf counts the deliveries without a message.
+func drainedOf(list []Delivery) (n int) {
+	for i := range list {
+		if list[i].Drained {
+			n++
+		}
+	}
+	return n
+}
+
 // settleAuto settles what is accepted as it is handed over.
 func (c *Client) settleAuto(list []Delivery) {
 	w := &c.work
@@ -59,6 +69,7 @@ func (c *Client) settleAuto(list []Delivery) {
 		w.ranges = w.ranges[:0]
 		for ; i < len(list) && list[i].auto && list[i].Tag != nil && list[i].Tag.q == q; i++ {
 			q.accept(w, c, list[i].Tag)
+			c.settled.Add(1)
 		}
 		q.writeAccepted(w)
 		if _, at, err := q.b.append(&w.unit); err == nil && at != 0 {

@@ -115,6 +115,7 @@ func (q *queue) giveBack(e *entry) {
 // land takes e out of flight.
 func (q *queue) land(e *entry) {
 	e.sub.flight.remove(e)
+	e.sub.client.inFlight.Add(-1)
 	e.sub = nil
 	q.inFlight--
 }
