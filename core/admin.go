@@ -15,30 +15,6 @@ import (
 // pausePrefix begins the keys, in TableSettings, of queues that are paused; the queue's id follows.
 const pausePrefix = "paused:"
 
-const mostPerPage = 1000
-
-// maxPage bounds what one page lists.
-func maxPage(asked int) int {
-	if asked <= 0 || asked > mostPerPage {
-		return mostPerPage
-	}
-	return asked
-}
-
-// pageOf sorts what was found by name and cuts off one page; next is "" at the end.
-func pageOf[T any](found map[string]T, max int) (names []string, next string) {
-	names = make([]string, 0, len(found))
-	for name := range found {
-		names = append(names, name)
-	}
-	slices.Sort(names)
-	if max = maxPage(max); len(names) > max {
-		names = names[:max]
-		next = names[max-1]
-	}
-	return names, next
-}
-
 // Stats is a snapshot of the whole.
 func (b *Broker) Stats() Stats {
 	u := b.store.Usage()
@@ -58,20 +34,18 @@ func (b *Broker) Stats() Stats {
 	return s
 }
 
-// Queues lists up to max queues whose name is behind after and contains filter (both may be ""), by name; next is the
-// name to go on behind, "" at the end.
+// Queues lists queues, temporary ones too, by name: those behind after whose names contain filter, at most max. next is
+// the name to go on behind, "" at the end.
 func (b *Broker) Queues(after, filter string, max int) (list []QueueInfo, next string) {
-	found := map[string]*queue{}
+	p := newPage[*queue](after, filter, max)
 	b.mu.RLock()
 	for d, q := range b.queues {
-		if d.Name > after && strings.Contains(d.Name, filter) {
-			found[d.Name] = q
-		}
+		p.offer(d.Name, d.Kind, q)
 	}
 	b.mu.RUnlock()
-	names, next := pageOf(found, max)
-	for _, name := range names {
-		list = append(list, found[name].info())
+	found, next := p.cut()
+	for _, x := range found {
+		list = append(list, x.what.info())
 	}
 	return list, next
 }
@@ -132,65 +106,69 @@ func (q *queue) oldestMs() (oldest int64) {
 
 // Topics lists like Queues.
 func (b *Broker) Topics(after, filter string, max int) (list []TopicInfo, next string) {
-	found := map[string]Destination{}
+	p := newPage[*topicCount](after, filter, max)
 	b.mu.RLock()
 	defer b.mu.RUnlock()
-	for d := range b.topics {
-		if d.Name > after && strings.Contains(d.Name, filter) {
-			found[d.Name] = d
-		}
-	}
-	patterns := func(d Destination) {
-		if d.Name > after && strings.Contains(d.Name, filter) {
-			found[d.Name] = d
-		}
+	for d, n := range b.topics {
+		p.offer(d.Name, d.Kind, n)
 	}
 	for s := range b.live {
-		patterns(s.source)
+		p.offer(s.source.Name, s.source.Kind, b.topics[s.source])
 	}
 	for _, d := range b.durables {
-		patterns(d.source)
+		p.offer(d.source.Name, d.source.Kind, b.topics[d.source])
 	}
-	names, next := pageOf(found, max)
-	for _, name := range names {
-		t := TopicInfo{Name: name, Subscriptions: len(b.routerOf(found[name]).match(name, nil))}
-		if n := b.topics[found[name]]; n != nil {
-			t.Enqueued, t.Dequeued = n.enqueued.Load(), n.dequeued.Load()
+	found, next := p.cut()
+	for _, x := range found {
+		t := TopicInfo{Name: x.name, Subscriptions: len(targets(b.routerOf(Destination{x.kind, x.name}).match(x.name, nil), ""))}
+		if x.what != nil {
+			t.Enqueued, t.Dequeued = x.what.enqueued.Load(), x.what.dequeued.Load()
 		}
 		list = append(list, t)
 	}
 	return list, next
 }
 
+// claimant is one of the three things that Subscriptions lists.
+type claimant struct {
+	durable *durable
+	inbox   *inbox
+	live    *subscription
+}
+
 // Subscriptions lists durable subscriptions, inboxes and live subscriptions of topics, by client id and name. after and
 // next are "clientId|name".
 func (b *Broker) Subscriptions(after, filter string, max int) (list []SubscriptionInfo, next string) {
-	found := map[string]func() SubscriptionInfo{}
-	add := func(clientID, name string, show func() SubscriptionInfo) {
-		if key := clientID + "|" + name; key > after && strings.Contains(key, filter) {
-			found[key] = show
-		}
-	}
+	p := newPage[claimant](after, filter, max)
 	b.mu.RLock()
 	defer b.mu.RUnlock()
 	for key, d := range b.durables {
-		add(key.clientID, key.name, func() SubscriptionInfo {
-			return SubscriptionInfo{ClientID: key.clientID, Name: key.name, Kind: "durable", Topics: []string{d.source.Name}, Active: d.sub != nil, Queue: d.claim.q.info()}
-		})
+		p.offer(key.clientID+"|"+key.name, Topic, claimant{durable: d})
 	}
 	for id, x := range b.inboxes {
-		add(id, "", x.info)
+		p.offer(id+"|", Queue, claimant{inbox: x})
 	}
 	for s := range b.live {
-		add(s.client.card.Load().id, fmt.Sprintf("~%d-%d", s.client.key, s.id), func() SubscriptionInfo {
-			return SubscriptionInfo{ClientID: s.client.card.Load().id, Kind: "live", Topics: []string{s.source.Name}, Active: true, Queue: s.q.info()}
-		})
+		p.offer(fmt.Sprintf("%s|~%d-%d", s.client.card.Load().id, s.client.key, s.id), TempTopic, claimant{live: s})
 	}
-	names, next := pageOf(found, max)
-	for _, name := range names {
-		list = append(list, found[name]())
+	found, next := p.cut()
+	for _, x := range found {
+		list = append(list, x.what.info())
 	}
 	return list, next
+}
+
+// info shows it. b.mu is locked.
+func (c claimant) info() SubscriptionInfo {
+	switch {
+	case c.durable != nil:
+		d := c.durable
+		return SubscriptionInfo{ClientID: d.key.clientID, Name: d.key.name, Kind: "durable", Topics: []string{d.source.Name}, Active: d.sub != nil, Queue: d.claim.q.info()}
+	case c.inbox != nil:
+		return c.inbox.info()
+	}
+	s := c.live
+	return SubscriptionInfo{ClientID: s.client.card.Load().id, Kind: "live", Topics: []string{s.source.Name}, Active: true, Queue: s.q.info()}
 }
 
 // info shows an inbox. b.mu is locked.
