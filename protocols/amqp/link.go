@@ -37,7 +37,8 @@ type endpoint interface {
 	flow(f *flow)
 	// flush says what a batch gathered.
 	flush()
-	// answer is our attach; refused leaves our terminus out, which says that an error follows (2.6.3).
+	// answer is our attach; refused leaves both termini out, which says that an error follows (2.6.3). Ours alone would do,
+	// but go-amqp looks for both.
 	answer(refused bool) *attach
 	// close lets go of what the link holds in the core. forget deletes what would outlive it.
 	close(forget bool)

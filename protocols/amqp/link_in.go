@@ -188,7 +188,7 @@ func (r *receiver) answer(refused bool) *attach {
 	a := &attach{name: r.name, handle: r.handle, role: roleReceiver, sndMode: r.sndMode, rcvMode: r.rcvMode,
 		source: r.source, target: r.target, maxMessageBytes: uint64(r.session.conn.options.MaxMessageBytes)}
 	if refused {
-		a.target = nil
+		a.source, a.target = nil, nil
 	}
 	r.source, r.target = nil, nil
 	return a

@@ -125,7 +125,7 @@ func (k *sender) answer(refused bool) *attach {
 	a := &attach{name: k.name, handle: k.handle, role: roleSender, sndMode: k.sndMode, rcvMode: k.rcvMode,
 		source: k.source, target: k.target, initialDeliveryCount: some(0)}
 	if refused {
-		a.source = nil
+		a.source, a.target = nil, nil
 	}
 	k.source, k.target = nil, nil
 	return a

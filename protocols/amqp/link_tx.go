@@ -105,7 +105,7 @@ func (k *coordinator) answer(refused bool) *attach {
 	a := &attach{name: k.name, handle: k.handle, role: roleReceiver, sndMode: k.sndMode, rcvMode: k.rcvMode, source: k.source,
 		target: &terminus{is: kindCoordinator, capabilities: []symbol{"amqp:local-transactions", "amqp:multi-txns-per-ssn"}}}
 	if refused {
-		a.target = nil
+		a.source, a.target = nil, nil
 	}
 	k.source = nil
 	return a
