@@ -6,11 +6,12 @@ import (
 	"github.com/mochi-mqtt/server/v2/packets"
 )
 
-// maxConnectBytes bounds the first packet, from somebody of whom nothing is known yet.
-const maxConnectBytes = 512 << 10
+// maxControlBytes bounds all packets but PUBLISH: a decoded filter or user property is many times as large as the bytes
+// that ask for it. A CONNECT has at most five fields of 64 KiB, and properties.
+const maxControlBytes = 512 << 10
 
-// maxHeadBytes is the longest fixed header.
-const maxHeadBytes = 1 + maxVarintBytes
+// disagreement begins what mochi has to say of a packet that prescan found well formed. No packet is known.
+const disagreement = "the decoder does not take it: "
 
 // codec is one connection's peer.Codec[Packet].
 type codec struct{ wire *wire }
@@ -32,7 +33,7 @@ func (c *codec) Decode(buf []byte) (p Packet, n, need int, err error) {
 		return p, 0, len(buf) + 1, nil
 	}
 	total := 1 + head + int(length)
-	if total > c.limit() {
+	if total > c.limit(k) {
 		return p, 0, 0, errPacketTooLarge
 	}
 	if len(buf) < total {
@@ -42,11 +43,11 @@ func (c *codec) Decode(buf []byte) (p Packet, n, need int, err error) {
 	return p, total, 0, err
 }
 
-func (c *codec) limit() int {
-	if c.wire.version == 0 {
-		return min(c.wire.ownBytes, maxConnectBytes)
+func (c *codec) limit(k kind) int {
+	if k == kindPublish {
+		return c.wire.ownBytes
 	}
-	return c.wire.ownBytes
+	return min(c.wire.ownBytes, maxControlBytes)
 }
 
 // expect says whether a packet may begin so: a wrong one is refused at its first byte.
@@ -141,7 +142,7 @@ func (c *codec) decodeWhole(p *Packet, flags byte, body []byte) error {
 		}
 	}
 	if err != nil {
-		return malformed(err.Error())
+		return malformed(disagreement + err.Error())
 	}
 	p.whole, p.id = w, w.PacketID
 	return nil

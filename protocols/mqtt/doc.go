@@ -22,8 +22,7 @@
 //     deliveries from shared queues are 32768 to 65535. A delivery whose id is in flight waits, and so do those behind it.
 //   - Deliveries that are unacknowledged, or wait, are never more than the client's receive maximum.
 //   - Nothing that outlives Receive aliases the read buffer. What goes out aliases messages, which never change.
-//   - Before CONNECT a packet may have 512 KiB, then as much as the connector allows; both are refused by their length
-//     alone.
+//   - A PUBLISH may have what the connector allows, every other packet 512 KiB; more is refused by its length alone.
 //
 // # Locks
 //

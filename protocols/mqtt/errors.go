@@ -93,6 +93,7 @@ var (
 	errProtocolName   = &wireError{codeVersion, "the protocol name is not MQTT"}
 	errVersion        = &wireError{codeVersion, "MQTT 3.1.1 (level 4) and 5.0 (level 5) are spoken here"}
 	errPacketTooLarge = &wireError{codeTooLarge, "the packet is larger than our maximum packet size"}
+	errFilters        = &wireError{codeQuota, "a packet may have at most 10,000 topic filters"}
 	errWillTopic      = &wireError{codeTopicInvalid, "the will topic is not one that messages may be sent to"}
 )
 

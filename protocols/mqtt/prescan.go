@@ -171,6 +171,9 @@ func prescanFilters(k kind, s *scanner, version byte) error {
 	}
 	n := 0
 	for ; len(s.b) > 0; n++ {
+		if n == maxFilters {
+			return errFilters
+		}
 		filter := s.text()
 		if k == kindSubscribe {
 			prescanOptions(s, string(filter), version)

@@ -21,7 +21,8 @@ const (
 	defaultPacketBytes    = 100 << 20
 	largestPacketBytes    = 1 + maxVarintBytes + 1<<28 - 1 // that MQTT can express
 	maxTopics             = 1024                           // names that a connection remembers each way
-	maxRequests           = 1024                           // SUBSCRIBE and UNSUBSCRIBE packets that wait for an answer
+	maxFilters            = 10_000                         // of one packet
+	maxAsked              = 2 * maxFilters                 // that wait for the core's answer
 	maxHeld               = 4096                           // packets that wait for the broker's answer to CONNECT
 )
 

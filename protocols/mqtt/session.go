@@ -64,6 +64,7 @@ type session struct {
 	ending    fifo // packet ids that are free when the log has their end
 
 	requests []request // SUBSCRIBE and UNSUBSCRIBE that the core has not answered
+	asked    int       // filters of theirs
 }
 
 // topic is a name that messages come in with: where they go, or why they do not.

@@ -63,9 +63,10 @@ func (s *session) queue(r request) {
 	switch {
 	case len(r.waits) == 0:
 		s.answer(&r)
-	case len(s.requests) >= maxRequests:
-		s.fail(&wireError{codeQuota, "too many SUBSCRIBE and UNSUBSCRIBE packets wait for an answer"})
+	case s.asked+len(r.waits) > maxAsked:
+		s.fail(&wireError{codeQuota, "too many topic filters wait for an answer"})
 	default:
+		s.asked += len(r.waits)
 		s.requests = append(s.requests, r)
 	}
 }
@@ -86,6 +87,7 @@ func (s *session) filtered(done *core.Completion) {
 	r := &s.requests[0]
 	i := r.waits[0]
 	r.waits = r.waits[1:]
+	s.asked--
 	switch {
 	case r.kind == kindUnsuback && errors.Is(done.Err, core.ErrNotFound):
 		r.codes[i] = byte(codeNoSubscription)

@@ -168,3 +168,7 @@ func showProperties(w *strings.Builder, p *packets.Properties) {
 		}
 	}
 }
+
+func decodeProperties(p *packets.Properties, props []byte) (int, error) {
+	return p.Decode(packets.Publish, bytes.NewBuffer(append(appendVarint(nil, len(props)), props...)))
+}
