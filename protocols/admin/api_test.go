@@ -203,7 +203,8 @@ func TestBrowse(t *testing.T) {
 func TestMetrics(t *testing.T) {
 	f := &fakeBroker{stats: core.Stats{Protocols: map[string]core.Traffic{"amqp": {Clients: 2, Received: 10}}, DeadLettered: map[string]uint64{"rejected": 1},
 		Dropped: map[string]uint64{"slow": 2}, StoreFull: true, Queues: 3}, queue: []core.QueueInfo{
-		{Name: "a.b", Depth: 5, InFlight: 2, OldestMs: 1500}, {Name: "z\xff", Paused: true}}}
+		{Name: "a.b", Kind: "queue", Depth: 5, InFlight: 2, OldestMs: 1500}, {Name: "a.b", Kind: "temp-queue"},
+		{Name: "z\xff", Kind: "queue", Paused: true}, {Name: "z\xfe", Kind: "queue"}}}
 	s := New(f, master, true)
 	text := ask(t, s, "GET", "/metrics").Body.String()
 	for _, want := range []string{`havenmq_messages_received_total{protocol="amqp"} 10`, `havenmq_connections{protocol="amqp"} 2`,
@@ -226,12 +227,50 @@ func TestMetrics(t *testing.T) {
 	if strings.Contains(text, "z") && strings.Contains(text, "queue=\"z") {
 		t.Error("a queue that does not match")
 	}
-	expect(t, s, "GET", "/metrics/queues?match=>", 200, `havenmq_queue_paused{queue="z�"} 1`)
+	expect(t, s, "GET", "/metrics/queues?match=>", 200, `havenmq_queue_paused{queue="\"z\\xff\""} 1`)
+	for pattern, want := range map[string]string{"a.>": "a", ">": "", "a.*.b": "a", "a.b": "a.b", "a*.b.>": "a*.b", "": ""} {
+		if got := literal(pattern); got != want {
+			t.Errorf("%q begins with %q, not %q", pattern, got, want)
+		}
+	}
+}
+
+// TestBrowseSteps holds that a page of large messages ends early and goes on where it ended.
+func TestBrowseSteps(t *testing.T) {
+	f := &steppingBroker{left: 100}
+	s := New(f, master, true)
+	var p Page[BrowsedMessage]
+	if err := json.Unmarshal(ask(t, s, "GET", "/api/v1/queues/q/messages?limit=90").Body.Bytes(), &p); err != nil || len(p.Items) != 90 || f.left != 10 || p.Next == "" {
+		t.Errorf("%d items, %d left, %v", len(p.Items), f.left, err)
+	}
+	f.left, f.bytes = 100, 4<<20
+	p = Page[BrowsedMessage]{}
+	if err := json.Unmarshal(ask(t, s, "GET", "/api/v1/queues/q/messages?limit=90").Body.Bytes(), &p); err != nil || len(p.Items) != browseStep || p.Next == "" {
+		t.Errorf("%d items, next %q, %v", len(p.Items), p.Next, err)
+	}
+}
+
+// steppingBroker has so many messages left, of so many bytes.
+type steppingBroker struct {
+	fakeBroker
+	left, bytes int
+}
+
+func (b *steppingBroker) Browse(_ core.Destination, _ string, n int) (p core.BrowsePage, _ error) {
+	n = min(n, b.left)
+	for range n {
+		p.Messages = append(p.Messages, core.BrowsedMessage{Message: &core.Message{Bare: make([]byte, b.bytes), Format: plainFormat{}}})
+	}
+	if b.left -= n; b.left > 0 {
+		p.Next = "on"
+	}
+	return p, nil
 }
 
 func TestTooManyQueuesForAScrape(t *testing.T) {
 	f := &fakeBroker{queue: make([]core.QueueInfo, maxQueuesScraped+1)}
 	for i := range f.queue {
+		f.queue[i].Kind = "queue"
 		f.queue[i].Name = "q" + strings.Repeat("0", 1+i/1000) + string(rune('a'+i%1000))
 	}
 	expect(t, New(f, master, true), "GET", "/metrics/queues?match=>", 400, "narrow the pattern")

@@ -33,6 +33,13 @@ type BrowsedMessage struct {
 	Unreadable    string         `json:"unreadable,omitempty"`
 }
 
+// browseStep is how many messages are asked of the broker at a time, and maxBytesBrowsed ends a page early: messages are
+// read whole, and a page of large ones would fill the memory.
+const (
+	browseStep      = 16
+	maxBytesBrowsed = 16 << 20
+)
+
 // maxBodyShown bounds how much of a body a page holds; a page of maxPage of them is still bounded.
 const maxBodyShown = 64 << 10
 
@@ -44,15 +51,20 @@ func (s *Server) browse(r *http.Request, d core.Destination) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	p, err := s.broker.Browse(d, after, limit)
-	if err != nil {
-		return nil, err
+	var items []BrowsedMessage
+	for bytes := 0; ; {
+		p, err := s.broker.Browse(d, after, min(browseStep, limit-len(items)))
+		if err != nil {
+			return nil, err
+		}
+		for i := range p.Messages {
+			items = append(items, shown(&p.Messages[i]))
+			bytes += len(p.Messages[i].Message.Bare)
+		}
+		if after = p.Next; after == "" || len(p.Messages) == 0 || len(items) >= limit || bytes > maxBytesBrowsed {
+			return page(items, after), nil
+		}
 	}
-	items := make([]BrowsedMessage, len(p.Messages))
-	for i := range p.Messages {
-		items[i] = shown(&p.Messages[i])
-	}
-	return page(items, p.Next), nil
 }
 
 func shown(b *core.BrowsedMessage) BrowsedMessage {

@@ -3,7 +3,9 @@ package admin
 import (
 	"fmt"
 	"net/http"
+	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
@@ -37,7 +39,7 @@ func (c *queueCollector) Collect(ch chan<- prometheus.Metric) {
 	e := emitter(ch)
 	for i := range c.queues {
 		q := &c.queues[i]
-		name := strings.ToValidUTF8(q.Name, "\uFFFD")
+		name := label(q.Name)
 		e.gauge(dQDepth, float64(q.Depth), name)
 		e.gauge(dQReady, float64(q.Depth-min(q.Depth, q.InFlight)), name)
 		e.gauge(dQUnacked, float64(q.InFlight), name)
@@ -50,6 +52,14 @@ func (c *queueCollector) Collect(ch chan<- prometheus.Metric) {
 		e.gauge(dQOldest, float64(q.OldestMs)/1000, name)
 		e.gauge(dQPaused, truth(q.Paused), name)
 	}
+}
+
+// label is a queue's name as Prometheus can hold it. Two names never share a label: that would fail the whole scrape.
+func label(name string) string {
+	if utf8.ValidString(name) {
+		return name
+	}
+	return strconv.QuoteToASCII(name)
 }
 
 func (s *Server) queueMetrics(w http.ResponseWriter, r *http.Request) {
@@ -68,14 +78,30 @@ func (s *Server) queueMetrics(w http.ResponseWriter, r *http.Request) {
 	promhttp.HandlerFor(reg, promhttp.HandlerOpts{}).ServeHTTP(w, r)
 }
 
+// literal is what stands before the pattern's first wildcard: all that match contain it, so that the broker need not look
+// into the others.
+func literal(pattern string) string {
+	for at := 0; ; {
+		level, rest, more := strings.Cut(pattern[at:], ".")
+		if level == "*" || level == ">" {
+			return strings.TrimSuffix(pattern[:at], ".")
+		}
+		if !more {
+			return pattern
+		}
+		at = len(pattern) - len(rest)
+	}
+}
+
 // matching collects the queues that match; more than maxQueuesScraped are refused rather than cut, since a scrape that
 // leaves out queues looks like queues that went away.
 func (s *Server) matching(pattern core.Destination) (*queueCollector, error) {
 	c := &queueCollector{}
+	filter := literal(pattern.Name)
 	for after := ""; ; {
-		list, next := s.broker.Queues(after, "", maxPage)
+		list, next := s.broker.Queues(after, filter, maxPage)
 		for _, q := range list {
-			if pattern.Matches(core.Destination{Kind: core.Queue, Name: q.Name}) {
+			if q.Kind == core.Queue.String() && pattern.Matches(core.Destination{Kind: core.Queue, Name: q.Name}) {
 				c.queues = append(c.queues, q)
 			}
 		}
