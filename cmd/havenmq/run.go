@@ -102,14 +102,21 @@ func complain(s *streams, err error) int {
 // environment reads the variables that flags name from what the process was given.
 func environment(environ []string) kong.Resolver {
 	return kong.ResolverFunc(func(_ *kong.Context, _ *kong.Path, flag *kong.Flag) (any, error) {
-		name := flag.Tag.Get("variable")
-		for _, e := range environ {
-			if k, v, _ := strings.Cut(e, "="); name != "" && k == name && v != "" {
-				return v, nil
-			}
+		if value, _ := lookup(environ, flag.Tag.Get("variable")); value != "" {
+			return value, nil
 		}
 		return nil, nil
 	})
+}
+
+// lookup is os.LookupEnv of what the process was given.
+func lookup(environ []string, name string) (value string, set bool) {
+	for _, e := range environ {
+		if k, v, _ := strings.Cut(e, "="); k == name {
+			return v, true
+		}
+	}
+	return "", false
 }
 
 func versionLine() string {

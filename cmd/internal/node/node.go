@@ -27,6 +27,8 @@ type Options struct {
 	Warnings []string // of the configuration: `status` shows them
 	Version  string
 	Log      zerolog.Logger
+
+	fs persist.FS // of the store; nil: the machine's
 }
 
 // Node is a running node. Its methods may be called from any goroutine; Stop is called once.
@@ -116,7 +118,7 @@ func (n *Node) openStore(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	o.Logf, o.Fatal = n.log.storef, n.fail
+	o.FS, o.Logf, o.Fatal = n.o.fs, n.log.storef, n.fail
 	if n.store, err = persist.Open(o); err != nil {
 		return err
 	}
