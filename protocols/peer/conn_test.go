@@ -466,3 +466,29 @@ func TestGoodbyeThatNobodyReads(t *testing.T) {
 		}
 	})
 }
+
+// Each delivery is put while the reader, the writer or nobody is at work, and wakes the connection once. If a wake were
+// lost, the peer would wait for ever.
+func TestNoWakeIsLost(t *testing.T) {
+	each(t, func(t *testing.T, kind string) {
+		const rounds = 20_000
+		w := connect(t, kind, lineProtocol{}, Limits{})
+		f := w.client()
+		heard := make(chan struct{}, 1)
+		go func() {
+			for i := range rounds {
+				f.change(func() { f.list = append(f.list, deliveries(1, 4)...) })
+				if i%3 == 0 { // the reader has something to do too
+					if _, err := io.WriteString(w.Conn, "nothing\n"); err != nil {
+						t.Error(err)
+					}
+				}
+				<-heard
+			}
+		}()
+		for range rounds {
+			w.hear("0000")
+			heard <- struct{}{}
+		}
+	})
+}
