@@ -42,7 +42,7 @@ func (n *news) tell() {
 		n.listener(e)
 	}
 	if left > 0 {
-		n.listener(Event{Kind: EventFault, AtMs: list[len(list)-1].AtMs, Subject: "event log", Detail: "events were left out: too many at once", Count: left})
+		n.listener(Event{Kind: EventLeftOut, AtMs: list[len(list)-1].AtMs, Subject: "events", Detail: "too many came at once", Count: left})
 	}
 }
 

@@ -57,6 +57,7 @@ const (
 	EventDropped      EventKind = "messages dropped"
 	EventStoreFull    EventKind = "store full"
 	EventFault        EventKind = "fault"
+	EventLeftOut      EventKind = "events left out" // Count of them: too many came at once
 )
 
 // Event is one thing that an operator may want to read in the log.

@@ -73,6 +73,7 @@ var levels = map[core.EventKind]zerolog.Level{
 	core.EventDisconnected: zerolog.DebugLevel,
 	core.EventTakenOver:    zerolog.InfoLevel,
 	core.EventDeadLetter:   zerolog.InfoLevel,
+	core.EventLeftOut:      zerolog.InfoLevel,
 	core.EventFault:        zerolog.ErrorLevel,
 }
 
@@ -86,6 +87,7 @@ var titles = map[core.EventKind]string{
 	core.EventDropped:      "Messages dropped",
 	core.EventStoreFull:    "Store full",
 	core.EventFault:        "Fault",
+	core.EventLeftOut:      "Events left out",
 }
 
 // event writes one of the broker's events.
