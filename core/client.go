@@ -135,6 +135,8 @@ func (c *Client) do(op *Op) {
 		c.settle(op)
 	case OpBegin, OpCommit, OpRollback:
 		c.transact(op)
+	case OpUndeclare:
+		c.undeclare(op)
 	case OpDeclare:
 		c.declare(op)
 	case OpBarrier:

@@ -172,25 +172,46 @@ func (c *Client) declareTemp(d Destination) (Destination, error) {
 
 // dropTemps ends the temporary destinations of a connection.
 func (c *Client) dropTemps() {
-	b := c.b
 	for d := range c.temps {
-		b.mu.Lock()
-		if d.Kind != TempQueue {
-			delete(b.tempTops, d)
-			b.mu.Unlock()
-			continue
-		}
-		q := b.queues[d]
-		delete(b.queues, d)
-		b.version.Add(1)
-		b.mu.Unlock()
-		q.mu.Lock()
-		q.empty()
-		q.closed = true
-		q.release()
-		b.timed.remove(q)
+		c.dropTemp(d)
 	}
 	c.temps = nil
+}
+
+func (c *Client) dropTemp(d Destination) {
+	delete(c.temps, d)
+	b := c.b
+	b.mu.Lock()
+	if d.Kind != TempQueue {
+		delete(b.tempTops, d)
+		b.mu.Unlock()
+		return
+	}
+	q := b.queues[d]
+	delete(b.queues, d)
+	b.version.Add(1)
+	b.mu.Unlock()
+	q.mu.Lock()
+	q.empty()
+	q.closed = true
+	q.release()
+	b.timed.remove(q)
+}
+
+// undeclare ends one of them early.
+func (c *Client) undeclare(op *Op) {
+	if _, ok := c.temps[op.Dest]; !ok {
+		c.answer(op, 0, &Error{CodeNotFound, op.Dest.String(), "it is no temporary destination of this connection"})
+		return
+	}
+	for _, s := range c.subs { // nobody else may consume from it
+		if s.source == op.Dest {
+			c.answer(op, 0, &Error{CodeInUse, op.Dest.String(), "this connection consumes from it: end its subscriptions first"})
+			return
+		}
+	}
+	c.dropTemp(op.Dest)
+	c.answer(op, 0, nil)
 }
 
 // empty takes everything out of memory, deliveries in flight too; what the log holds of it is the caller's to remove.

@@ -31,6 +31,7 @@ const (
 	OpDeclare                       // Dest: make it exist; with a Temp kind and no name, names it (Completion.Dest)
 	OpBarrier                       // completes when all before it has
 	OpDisconnect                    // the peer said goodbye: no will; Expiry replaces the inbox's
+	OpUndeclare                     // Dest: a temporary destination of this connection ends before it does; ErrInUse while somebody consumes
 )
 
 // Op is one thing a session asks for. Ops are values in a reused slice: the broker keeps what Message, Connect,

@@ -247,6 +247,43 @@ func TestTemporaryQueue(t *testing.T) {
 	c.want("again")
 }
 
+// A temporary destination may end before its connection does: clients that make one a request would run out of them.
+func TestUndeclare(t *testing.T) {
+	for _, kind := range []Kind{TempQueue, TempTopic} {
+		r := newRig(t)
+		a, b := r.connect("a"), r.connect("b")
+		d := a.must(Op{Kind: OpDeclare, Dest: Destination{Kind: kind}}).Dest
+		if done := b.ask(Op{Kind: OpUndeclare, Dest: d}); !errors.Is(done.Err, ErrNotFound) {
+			t.Errorf("another's: %v", done.Err)
+		}
+		a.consume(1, d, 10)
+		if done := a.ask(Op{Kind: OpUndeclare, Dest: d}); !errors.Is(done.Err, ErrInUse) {
+			t.Errorf("while consuming: %v", done.Err)
+		}
+		b.publish(d, "reply")
+		a.want("reply")
+		a.must(Op{Kind: OpUnsubscribe, Sub: 1})
+		a.must(Op{Kind: OpUndeclare, Dest: d})
+		if done := a.ask(Op{Kind: OpUndeclare, Dest: d}); !errors.Is(done.Err, ErrNotFound) {
+			t.Errorf("twice: %v", done.Err)
+		}
+		if done := b.ask(Op{Kind: OpPublish, Message: text(d, "late")}); kind == TempQueue && !errors.Is(done.Err, ErrNotFound) {
+			t.Errorf("publishing to what is gone: %v", done.Err)
+		}
+		b.must(Op{Kind: OpDeclare, Dest: d})
+		a.close()
+		b.consume(1, d, 10)
+		b.publish(d, "kept")
+		b.want("kept")
+	}
+	r := newRig(t)
+	a := r.connect("a")
+	for range maxTemps + 10 {
+		d := a.must(Op{Kind: OpDeclare, Dest: Destination{Kind: TempQueue}}).Dest
+		a.must(Op{Kind: OpUndeclare, Dest: d})
+	}
+}
+
 // On a broker that has seen nothing yet, the answer to a publish must not be remembered.
 func TestTemporaryQueueThatComesLater(t *testing.T) {
 	r := newRig(t)
