@@ -35,7 +35,7 @@ func connect(t *testing.T, kind string, p Protocol[line], l Limits) *wire {
 	w := &wire{t: t, broker: newFakeBroker()}
 	var ours net.Conn
 	if kind == "pipe" {
-		ours, w.Conn = pipe()
+		ours, w.Conn = net.Pipe()
 	} else {
 		ours, w.Conn = tcpPair(t)
 	}
@@ -54,9 +54,6 @@ func connect(t *testing.T, kind string, p Protocol[line], l Limits) *wire {
 	})
 	return w
 }
-
-// pipe is net.Pipe with addresses that print.
-func pipe() (net.Conn, net.Conn) { return net.Pipe() }
 
 func tcpPair(t *testing.T) (ours, theirs net.Conn) {
 	t.Helper()
@@ -340,7 +337,11 @@ func TestThrottledIsNotRead(t *testing.T) {
 		w.say("echo a\n")
 		w.hear("a")
 		steady(t, func() int { return 0 }, func(int) bool { return w.conn.(*conn[line]).paused.Load() })
-		go w.say("echo b\n")
+		go func() {
+			if _, err := io.WriteString(w.Conn, "echo b\n"); err != nil {
+				t.Error(err)
+			}
+		}()
 		f.change(func() { f.list = deliveries(1, 5) }) // what goes out still does
 		w.hear("00000")
 		f.change(func() { f.throttled = false })

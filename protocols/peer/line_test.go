@@ -147,7 +147,6 @@ type fakeClient struct {
 	throttled bool
 	taken     int
 	closed    int
-	closedAt  time.Time
 	closing   chan struct{}
 }
 
