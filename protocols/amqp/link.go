@@ -26,7 +26,8 @@ type link struct {
 	status    linkStatus
 	sndMode   uint8
 	rcvMode   uint8
-	queued    bool // in session.dirty
+	queued    bool             // in session.dirty
+	own       core.Destination // a temporary node that ends with the link
 	discarded uint32
 }
 
@@ -47,6 +48,29 @@ type endpoint interface {
 }
 
 func (l *link) base() *link { return l }
+
+// keepOwn remembers a dynamic node that the core made for a link.
+func (l *link) keepOwn(t *terminus, d core.Destination) {
+	if t.ephemeral() {
+		l.own = d
+	}
+}
+
+// tooLate drops a dynamic node that came when its link was gone.
+func (l *link) tooLate(p *pending, c *core.Completion) {
+	if p.kind == pendNode && c.Err == nil && c.Dest.Kind.Temporary() {
+		l.own = c.Dest
+		l.dropOwn()
+	}
+}
+
+// dropOwn ends it with the link. Whoever else consumes from it keeps it until the connection ends.
+func (l *link) dropOwn() {
+	if !l.own.IsZero() {
+		l.session.conn.out.Do(core.Op{Kind: core.OpUndeclare, Dest: l.own})
+		l.own = core.Destination{}
+	}
+}
 
 // mark has the link's flush called at the end of the batch.
 func mark(l endpoint) {

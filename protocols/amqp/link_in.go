@@ -174,6 +174,11 @@ func (r *receiver) begin(a *attach) {
 			refuse(r, e)
 			return
 		}
+		if d.Kind.Temporary() { // it is somebody's already, or each message will be told that it is not there
+			r.dest = d
+			attachNow(r)
+			return
+		}
 		r.declare(d)
 	}
 }
@@ -204,7 +209,10 @@ func (r *receiver) flush() {
 
 func (r *receiver) replenish() { mark(r) }
 
-func (r *receiver) close(bool) { r.letGo() }
+func (r *receiver) close(bool) {
+	r.letGo()
+	r.dropOwn()
+}
 
 // transfer takes a frame of a message.
 func (r *receiver) transfer(t *transfer, payload []byte) {
@@ -319,6 +327,7 @@ func (r *receiver) done(p *pending, c *core.Completion) {
 		return
 	}
 	if r.status != attaching {
+		r.tooLate(p, c)
 		return
 	}
 	if c.Err != nil {
@@ -327,6 +336,7 @@ func (r *receiver) done(p *pending, c *core.Completion) {
 	}
 	if r.target.dynamic {
 		r.dest = c.Dest
+		r.keepOwn(r.target, c.Dest)
 		r.target.address = c.Dest.String()
 	}
 	attachNow(r)

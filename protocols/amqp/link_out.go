@@ -104,6 +104,7 @@ func (k *sender) done(p *pending, c *core.Completion) {
 		return
 	}
 	if k.status != attaching {
+		k.tooLate(p, c)
 		return
 	}
 	switch {
@@ -112,6 +113,7 @@ func (k *sender) done(p *pending, c *core.Completion) {
 		refuse(k, linkErrorOf(c.Err))
 	case p.kind == pendNode:
 		k.source.address = c.Dest.String()
+		k.keepOwn(k.source, c.Dest)
 		k.resolve()
 	default:
 		if k.source.address == nil {
@@ -144,6 +146,7 @@ func (k *sender) release() {
 // close ends the subscription; the core takes back what is not settled.
 func (k *sender) close(forget bool) {
 	if k.sub == 0 {
+		k.dropOwn()
 		return
 	}
 	c := k.session.conn
@@ -153,6 +156,7 @@ func (k *sender) close(forget bool) {
 		op.Ticket = c.pend(pending{kind: pendForget, link: k})
 	}
 	c.out.Do(op)
+	k.dropOwn()
 	k.release()
 	s := k.session
 	s.unsettled.drop(k)

@@ -306,7 +306,8 @@ func (s *script) printFrame(b []byte) {
 
 var opNames = map[core.OpKind]string{core.OpConnect: "connect", core.OpPublish: "publish", core.OpSubscribe: "subscribe",
 	core.OpUnsubscribe: "unsubscribe", core.OpCredit: "credit", core.OpSettle: "settle", core.OpBegin: "begin", core.OpCommit: "commit",
-	core.OpRollback: "rollback", core.OpDeclare: "declare", core.OpDisconnect: "disconnect"}
+	core.OpRollback: "rollback", core.OpDeclare: "declare", core.OpDisconnect: "disconnect",
+	core.OpUndeclare: "undeclare"}
 
 var outcomeNames = map[core.Outcome]string{core.Accepted: "accepted", core.Released: "released", core.Rejected: "rejected",
 	core.Failed: "failed", core.FailedHere: "failed-here"}
@@ -341,7 +342,7 @@ func (s *script) printOp(op *core.Op) {
 	case core.OpSubscribe:
 		s.subs = append(s.subs, op.Sub)
 		fmt.Fprintf(w, " sub=%d %+v", len(s.subs)-1, *op.Subscribe)
-	case core.OpDeclare:
+	case core.OpDeclare, core.OpUndeclare:
 		fmt.Fprintf(w, " %v %q", op.Dest.Kind, op.Dest.Name)
 	case core.OpDisconnect:
 	default:

@@ -47,6 +47,27 @@ func (t *terminus) dynamicKind() core.Kind {
 	return core.TempQueue
 }
 
+// lifetimePolicy is the property by which a peer says how long a dynamic node lives (3.5.10 to 3.5.13). Without it, and
+// by delete-on-close, that is as long as the link that made it.
+const lifetimePolicy = "lifetime-policy"
+
+// ephemeral says that a dynamic node ends with its link. The other policies wait for links or messages to go, which is
+// more than the core knows of: their nodes end with the connection.
+func (t *terminus) ephemeral() (ends bool) {
+	ends = t.dynamic
+	if t.nodeProperties == nil || shapes[t.nodeProperties[0]].class != wideCompound8 && shapes[t.nodeProperties[0]].class != wideCompound32 {
+		return ends
+	}
+	properties, _ := decodeValue(t.nodeProperties).(pairs)
+	for _, p := range properties {
+		if name, ok := p.key.(symbol); ok && name == lifetimePolicy {
+			policy, _ := p.value.(described)
+			ends = ends && (policy.desc == uint64(kindDeleteClose) || policy.desc == symbol("amqp:delete-on-close:list"))
+		}
+	}
+	return ends
+}
+
 // anonymous says that a target has no address: each message's to says where it goes.
 func (t *terminus) anonymous() bool {
 	s, isText := t.address.(string)
