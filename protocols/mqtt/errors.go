@@ -165,22 +165,26 @@ func returnCode(c reasonCode) (code byte, ok bool) {
 	return 0, false
 }
 
+// ends says whether the core refused a request because the connection ends: its answer is then the goodbye.
+func ends(e *wireError) bool {
+	return e.code == codeTakenOver || e.code == codeShutdown || e.code == codeAdministrative
+}
+
 // filterCode is what a SUBACK or UNSUBACK says of a filter that the core refused.
 func filterCode(e *wireError) reasonCode {
 	switch e.code {
 	case codeTopicInvalid:
 		return codeFilterInvalid
-	case codeTakenOver, codeShutdown, codeAdministrative, codeBadLogin:
-		return codeUnspecified
+	case codeBadLogin:
+		return codeNotAuthorized
 	}
 	return e.code
 }
 
 // ackCode is what a PUBACK or PUBREC says of a message that the core refused.
 func ackCode(e *wireError) reasonCode {
-	switch e.code {
-	case codeTakenOver, codeShutdown, codeAdministrative, codeBadLogin:
-		return codeUnspecified
+	if e.code == codeBadLogin {
+		return codeNotAuthorized
 	}
 	return e.code
 }

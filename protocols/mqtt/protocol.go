@@ -10,19 +10,20 @@ import (
 type Options struct {
 	ReceiveMaximum    int           // QoS 1 and 2 messages that an MQTT 5 client may have on their way to us; default 4096
 	InFlight          int           // deliveries that a client may have unacknowledged, if it does not ask for fewer; default 4096, at most 32767
-	TopicAliasMaximum int           // topic aliases that a client may use; default 64
+	TopicAliasMaximum int           // topic aliases that a client may use; default 16
 	ServerKeepAlive   time.Duration // the longest keep-alive that an MQTT 5 client may choose; default any, none included
 }
 
 const (
 	defaultReceiveMaximum = 4096
 	defaultInFlight       = 4096
-	defaultAliases        = 64
+	defaultAliases        = 16
 	defaultPacketBytes    = 100 << 20
 	largestPacketBytes    = 1 + maxVarintBytes + 1<<28 - 1 // that MQTT can express
 	maxTopics             = 1024                           // names that a connection remembers each way
+	maxTopicBytes         = 512                            // of a name that is worth remembering
 	maxFilters            = 10_000                         // of one packet
-	maxAsked              = 2 * maxFilters                 // that wait for the core's answer
+	maxAsked              = 2 * maxFilters                 // of packets that wait for the core's answer
 	maxHeld               = 4096                           // packets that wait for the broker's answer to CONNECT
 )
 

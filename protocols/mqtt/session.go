@@ -31,7 +31,6 @@ type session struct {
 
 	phase      phase
 	clientID   string
-	user       string
 	expiryS    int64 // session expiry interval as CONNECT asked
 	response   bool  // CONNECT asked for response information
 	held       []Packet
@@ -64,7 +63,7 @@ type session struct {
 	ending    fifo // packet ids that are free when the log has their end
 
 	requests []request // SUBSCRIBE and UNSUBSCRIBE that the core has not answered
-	asked    int       // filters of theirs
+	asked    int       // filters that they have
 }
 
 // topic is a name that messages come in with: where they go, or why they do not.

@@ -132,7 +132,9 @@ func (s *session) topicFor(d core.Destination) []byte {
 		if s.sent == nil || len(s.sent) >= maxTopics {
 			s.sent = map[core.Destination][]byte{}
 		}
-		s.sent[d] = b
+		if len(d.Name) <= maxTopicBytes {
+			s.sent[d] = b
+		}
 	}
 	s.lastTo, s.lastSent = d, b
 	return b

@@ -77,7 +77,9 @@ func (s *session) named(name []byte) (topic, *wireError) {
 		if s.topics == nil || len(s.topics) >= maxTopics {
 			s.topics = map[string]topic{}
 		}
-		s.topics[t.name] = t
+		if len(name) <= maxTopicBytes {
+			s.topics[t.name] = t
+		}
 	}
 	s.last = t
 	return t, nil
@@ -128,8 +130,8 @@ func (s *session) published(k kind, id uint16, done *core.Completion) {
 	if done.Err != nil {
 		e := wireErrorOf(done.Err)
 		answer.code, answer.reason = ackCode(e), e.text
-		if answer.code >= lowestFailure && s.wire.version != level5 {
-			s.failWith(e, done.Err) // a PUBACK would be a lie
+		if answer.code >= lowestFailure && s.wire.version != level5 || ends(e) {
+			s.failWith(e, done.Err) // a PUBACK would be a lie in MQTT 3.1.1, and final in 5: unanswered, the message comes again
 			return
 		}
 	} else if !done.Matched {

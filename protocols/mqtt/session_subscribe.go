@@ -63,10 +63,10 @@ func (s *session) queue(r request) {
 	switch {
 	case len(r.waits) == 0:
 		s.answer(&r)
-	case s.asked+len(r.waits) > maxAsked:
+	case s.asked+len(r.codes) > maxAsked:
 		s.fail(&wireError{codeQuota, "too many topic filters wait for an answer"})
 	default:
-		s.asked += len(r.waits)
+		s.asked += len(r.codes)
 		s.requests = append(s.requests, r)
 	}
 }
@@ -87,16 +87,21 @@ func (s *session) filtered(done *core.Completion) {
 	r := &s.requests[0]
 	i := r.waits[0]
 	r.waits = r.waits[1:]
-	s.asked--
 	switch {
 	case r.kind == kindUnsuback && errors.Is(done.Err, core.ErrNotFound):
 		r.codes[i] = byte(codeNoSubscription)
 	case done.Err != nil:
-		s.refuseFilter(r, i, wireErrorOf(done.Err))
+		e := wireErrorOf(done.Err)
+		if ends(e) {
+			s.failWith(e, done.Err)
+			return
+		}
+		s.refuseFilter(r, i, e)
 	case r.kind == kindSuback:
 		r.codes[i] = done.QoS
 	}
 	if len(r.waits) == 0 {
+		s.asked -= len(r.codes)
 		s.answer(r)
 		s.requests = slices.Delete(s.requests, 0, 1)
 	}
