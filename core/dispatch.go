@@ -113,7 +113,7 @@ func (q *queue) dress(s *subscription, e *entry, d *Delivery) {
 		return
 	}
 	if q.kind != kindInbox { // a shared queue's: its places would clash with the inbox's own
-		d.Seq = 0
+		d.Seq, d.IDs = 0, s.ids
 		if e.msg.Durable {
 			d.QoS = min(s.maxQoS, 1)
 		}

@@ -365,7 +365,7 @@ func (b *Broker) claimFilter(x *inbox, f Filter) {
 func (c *Client) consumeShared(f *Filter) (present bool, err error) {
 	if s := c.shared[f.Pattern.Name]; s != nil {
 		s.q.mu.Lock()
-		s.maxQoS = min(f.MaxQoS, 1)
+		s.maxQoS, s.ids = min(f.MaxQoS, 1), f.ids()
 		s.q.release()
 		return true, nil
 	}
@@ -376,7 +376,7 @@ func (c *Client) consumeShared(f *Filter) (present bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	s := &subscription{client: c, id: InboxSub, q: q, credit: c.creditOf, source: f.Pattern, maxQoS: min(f.MaxQoS, 1)}
+	s := &subscription{client: c, id: InboxSub, q: q, credit: c.creditOf, source: f.Pattern, maxQoS: min(f.MaxQoS, 1), ids: f.ids()}
 	q.mu.Lock()
 	if q.closed {
 		q.release()
@@ -394,12 +394,33 @@ func (c *Client) consumeShared(f *Filter) (present bool, err error) {
 	return false, nil
 }
 
+// ids is the filter's identifier, if it has one, as a Delivery has it.
+func (f *Filter) ids() []uint32 {
+	if f.ID == 0 {
+		return nil
+	}
+	return []uint32{f.ID}
+}
+
 // endShared leaves a queue; what was not acknowledged returns with its count raised.
 func (c *Client) endShared(name string, s *subscription) {
 	delete(c.shared, name)
 	c.nSubs.Add(-1)
 	s.q.detach(s, &c.work, true)
-	c.mail.forget(InboxSub, s.q)
+	if n := c.mail.forget(InboxSub, s.q); n > 0 && !c.closed {
+		c.creditOf.giveBack(n)
+		c.feedInbox(false)
+	}
+}
+
+// feedInbox hands over what new credit allows, of the inbox and of the queues that its filters name.
+func (c *Client) feedInbox(drain bool) {
+	if s := c.inbox.sub; s != nil && s.client == c {
+		s.q.credited(s, drain)
+	}
+	for _, s := range c.shared {
+		s.q.credited(s, drain)
+	}
 }
 
 // unfilter removes one of the inbox's filters.

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"slices"
 	"testing"
 
 	"github.com/havenmq/havenmq/persist"
@@ -399,6 +400,39 @@ func TestInboxWithoutQueueFilter(t *testing.T) {
 	p.must(Op{Kind: OpUnfilter, Filter: &Filter{Pattern: queueOf("q")}})
 	if i := r.queue("q"); i.Consumers != 0 || i.InFlight != 0 || i.Depth != 1 {
 		t.Errorf("%+v", i)
+	}
+}
+
+// What waits in the mailbox for a filter that goes was never seen: its credit is not used up.
+func TestInboxWithoutQueueFilterHasItsCreditBack(t *testing.T) {
+	r := newRig(t)
+	p, _ := r.mqtt("m", true, 60)
+	p.filter("t", 1)
+	p.must(Op{Kind: OpFilter, Filter: &Filter{Pattern: queueOf("q"), MaxQoS: 1}})
+	p.grant(InboxSub, 3)
+	s := r.connect("s")
+	p.c.Do([]Op{{Kind: OpBarrier}}, r.now)
+	s.fill(queueOf("q"), 1, 3)
+	s.publish(topicOf("t"), "own", quality(1))
+	r.settle()
+	p.c.Do([]Op{{Kind: OpUnfilter, Filter: &Filter{Pattern: queueOf("q")}}}, r.now)
+	p.want("own")
+	s.publish(topicOf("t"), "next", quality(1))
+	p.want("next")
+}
+
+func TestInboxIsToldTheIdentifierOfAQueueFilter(t *testing.T) {
+	r := newRig(t)
+	p, _ := r.mqtt("m", true, 60)
+	s := r.connect("s")
+	p.grant(InboxSub, 10)
+	for _, id := range []uint32{7, 9, 0} {
+		p.must(Op{Kind: OpFilter, Filter: &Filter{Pattern: queueOf("q"), MaxQoS: 1, ID: id}})
+		s.fill(queueOf("q"), 1, 1)
+		got := p.want("1")[0]
+		if id != 0 && !slices.Equal(got.IDs, []uint32{id}) || id == 0 && got.IDs != nil {
+			t.Errorf("identifiers %v, want %d", got.IDs, id)
+		}
 	}
 }
 

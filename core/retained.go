@@ -185,11 +185,7 @@ func (l *retainedLookup) hand(m *Message) bool {
 	defer l.b.giveBack(w)
 	t := target{q: l.q, grant: makeGrant(0, true, true, nil)}
 	if l.filter != nil {
-		var ids []uint32
-		if l.filter.ID != 0 {
-			ids = []uint32{l.filter.ID}
-		}
-		t.grant = makeGrant(l.filter.MaxQoS, true, true, ids)
+		t.grant = makeGrant(l.filter.MaxQoS, true, true, l.filter.ids())
 	} else if l.q.id != 0 {
 		t.grant = makeGrant(1, true, true, nil)
 	}

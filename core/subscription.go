@@ -20,6 +20,9 @@ func (c *credit) take() bool {
 	}
 }
 
+// giveBack undoes n takes.
+func (c *credit) giveBack(n uint64) { c.used.Add(-n) }
+
 // drop uses up what is left.
 func (c *credit) drop() {
 	if limit := c.limit.Load(); c.used.Load() < limit {
@@ -44,7 +47,8 @@ type subscription struct {
 	handed     uint64
 
 	maxQoS   uint8 // shared queue of an inbox's filter
-	auto     bool  // never changes: accepted as it is handed over
+	ids      []uint32
+	auto     bool // never changes: accepted as it is handed over
 	hungry   bool
 	blocked  bool // its client's mailbox is full
 	draining bool
