@@ -442,6 +442,50 @@ func TestMachine(t *testing.T) {
 	}
 }
 
+// FuzzSession gives a connection bytes from the first on, however they are cut, while the core answers and delivers.
+func FuzzSession(f *testing.F) {
+	sasl := "AMQP\x03\x01\x00\x00"
+	for _, p := range []performative{&saslInit{mechanism: mechanismPlain, response: []byte("\x00u\x00p")}, &saslInit{mechanism: mechanismAnonymous}, &saslInit{mechanism: "X"}, &saslResponse{}} {
+		b, err := newCodec().Append([]byte(sasl), frameOf(p))
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(append(b, recorded(f)[0]...))
+	}
+	for _, b := range recorded(f) {
+		f.Add(b)
+	}
+	f.Fuzz(func(t *testing.T, b []byte) { newWorld(t, nil).play(b, func() bool { return true }) })
+}
+
+// play gives bytes to the end, with a core that answers when it likes.
+func (w *world) play(b []byte, answer func() bool) {
+	for len(b) > 0 && !w.ended {
+		f, took, _, err := w.codec.Decode(b)
+		if err != nil {
+			w.machine.Malformed(err, w.now, &w.out)
+			w.discard()
+			break
+		}
+		if took == 0 {
+			break
+		}
+		w.machine.Receive(f, w.now, &w.out)
+		w.discard()
+		for len(w.tickets) > 0 && answer() {
+			w.machine.Done(&core.Completion{Ticket: w.tickets[0], Dest: ordersQueue}, w.now, &w.out)
+			w.tickets = w.tickets[1:]
+			w.discard()
+		}
+		w.machine.(peer.Flusher[Frame]).Flush(w.now, &w.out)
+		w.discard()
+		w.handOver()
+		b = b[took:]
+	}
+	w.machine.Evict(&core.Error{Code: core.CodeShutdown}, w.now, &w.out)
+	w.discard()
+}
+
 // recorded are the client's bytes of the scripts.
 func recorded(t testing.TB) (all [][]byte) {
 	paths, err := filepath.Glob("testdata/*.txt")
@@ -510,32 +554,7 @@ func TestMutatedSessions(t *testing.T) {
 	sessions := recorded(t)
 	for seed := range uint64(10_000) {
 		r := rand.New(rand.NewPCG(seed, 3))
-		w := newWorld(t, nil)
-		b := mutate(r, sessions[r.IntN(len(sessions))])
-		for len(b) > 0 && !w.ended {
-			f, took, _, err := w.codec.Decode(b)
-			if err != nil {
-				w.machine.Malformed(err, w.now, &w.out)
-				w.discard()
-				break
-			}
-			if took == 0 {
-				break
-			}
-			w.machine.Receive(f, w.now, &w.out)
-			w.discard()
-			for len(w.tickets) > 0 && r.IntN(5) > 0 {
-				w.machine.Done(&core.Completion{Ticket: w.tickets[0], Dest: ordersQueue}, w.now, &w.out)
-				w.tickets = w.tickets[1:]
-				w.discard()
-			}
-			w.machine.(peer.Flusher[Frame]).Flush(w.now, &w.out)
-			w.discard()
-			w.handOver()
-			b = b[took:]
-		}
-		w.machine.Evict(&core.Error{Code: core.CodeShutdown}, w.now, &w.out)
-		w.discard()
+		newWorld(t, nil).play(mutate(r, sessions[r.IntN(len(sessions))]), func() bool { return r.IntN(5) > 0 })
 	}
 }
 
