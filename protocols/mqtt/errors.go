@@ -70,31 +70,32 @@ func violation(text string) *wireError { return &wireError{codeProtocol, text} }
 
 // What decoding can meet. They are made once, so that an attacker cannot make us format text for every bad packet.
 var (
-	errShort          = malformed("the packet ends before what it announced")
-	errLong           = malformed("bytes follow the packet's last field")
-	errVarint         = malformed("a variable byte integer is longer than four bytes")
-	errText           = malformed("a string is not UTF-8, or holds U+0000")
-	errFlags          = malformed("the fixed header's flags are not those of its packet type")
-	errQoS            = malformed("QoS 3 does not exist")
-	errDupQoS0        = malformed("DUP is set at QoS 0")
-	errPropertyID     = malformed("a property is unknown, or not one of its packet type")
-	errReasonCode     = malformed("the reason code is not one of its packet type")
-	errReservedFlag   = malformed("CONNECT's reserved flag is set")
-	errWillFlags      = malformed("CONNECT's will flags contradict each other")
-	errLoginFlags     = malformed("CONNECT has a password without a user name")
-	errOptions        = malformed("a subscription's options are not legal")
-	errPropertyTwice  = violation("a property that may be there once is there twice")
-	errPropertyValue  = violation("a property has a value that it may not have")
-	errPacketID       = violation("the packet identifier is 0")
-	errNoFilters      = violation("there is no topic filter")
-	errFirstPacket    = violation("the first packet is not CONNECT")
-	errSecondConnect  = violation("CONNECT came twice")
-	errServersPacket  = violation("a client may not send this packet")
-	errProtocolName   = &wireError{codeVersion, "the protocol name is not MQTT"}
-	errVersion        = &wireError{codeVersion, "MQTT 3.1.1 (level 4) and 5.0 (level 5) are spoken here"}
-	errPacketTooLarge = &wireError{codeTooLarge, "the packet is larger than our maximum packet size"}
-	errFilters        = &wireError{codeQuota, "a packet may have at most 10,000 topic filters"}
-	errWillTopic      = &wireError{codeTopicInvalid, "the will topic is not one that messages may be sent to"}
+	errShort           = malformed("the packet ends before what it announced")
+	errLong            = malformed("bytes follow the packet's last field")
+	errVarint          = malformed("a variable byte integer is longer than four bytes")
+	errText            = malformed("a string is not UTF-8, or holds U+0000")
+	errFlags           = malformed("the fixed header's flags are not those of its packet type")
+	errQoS             = malformed("QoS 3 does not exist")
+	errDupQoS0         = malformed("DUP is set at QoS 0")
+	errPropertyID      = malformed("a property is unknown, or not one of its packet type")
+	errReasonCode      = malformed("the reason code is not one of its packet type")
+	errReservedFlag    = malformed("CONNECT's reserved flag is set")
+	errWillFlags       = malformed("CONNECT's will flags contradict each other")
+	errLoginFlags      = malformed("CONNECT has a password without a user name")
+	errOptions         = malformed("a subscription's options are not legal")
+	errPropertyTwice   = violation("a property that may be there once is there twice")
+	errPropertyValue   = violation("a property has a value that it may not have")
+	errPacketID        = violation("the packet identifier is 0")
+	errNoFilters       = violation("there is no topic filter")
+	errFirstPacket     = violation("the first packet is not CONNECT")
+	errSecondConnect   = violation("CONNECT came twice")
+	errServersPacket   = violation("a client may not send this packet")
+	errServersProperty = violation("a client's PUBLISH may not have a subscription identifier")
+	errProtocolName    = &wireError{codeVersion, "the protocol name is not MQTT"}
+	errVersion         = &wireError{codeVersion, "MQTT 3.1.1 (level 4) and 5.0 (level 5) are spoken here"}
+	errPacketTooLarge  = &wireError{codeTooLarge, "the packet is larger than our maximum packet size"}
+	errFilters         = &wireError{codeQuota, "a packet may have at most 10,000 topic filters"}
+	errWillTopic       = &wireError{codeTopicInvalid, "the will topic is not one that messages may be sent to"}
 )
 
 // codesOf maps what the core answers to a reason code.

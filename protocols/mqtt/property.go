@@ -118,6 +118,8 @@ func (s *scanner) properties(in uint16, see func(property)) (all []byte) {
 func (s *scanner) check(p property, in uint16, seen uint64) {
 	r := &rules[p.id]
 	switch {
+	case p.id == packets.PropSubscriptionIdentifier && in == inPublish:
+		s.fail(errServersProperty) // [MQTT-3.3.4-6]
 	case r.packets&in == 0:
 		s.fail(errPropertyID)
 	case seen&(1<<p.id) != 0 && !r.many:

@@ -162,9 +162,9 @@ func (s *session) describe(w *packets.Packet, assigned string) {
 	}
 }
 
-// onDisconnect is the client's goodbye (3.14).
+// onDisconnect is the client's goodbye (3.14). Only one without a reason takes the will back [MQTT-3.14.4-3].
 func (s *session) onDisconnect(w *packets.Packet) {
-	op := core.Op{Kind: core.OpDisconnect, ExpiryS: core.ExpiryKeep, WithWill: reasonCode(w.ReasonCode) == codeWithWill}
+	op := core.Op{Kind: core.OpDisconnect, ExpiryS: core.ExpiryKeep, WithWill: reasonCode(w.ReasonCode) != codeSuccess}
 	if w.Properties.SessionExpiryIntervalFlag {
 		op.ExpiryS = sessionExpiry(w.Properties.SessionExpiryInterval)
 		if s.expiryS == 0 && op.ExpiryS != 0 {
