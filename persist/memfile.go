@@ -50,6 +50,9 @@ func (f *memFile) WriteAt(p []byte, off int64) (int, error) {
 		return 0, err
 	}
 	if end := int(off) + len(p); end > len(f.n.data) {
+		if err := f.fs.grow(end - len(f.n.data)); err != nil {
+			return 0, f.fs.fail("write", f.name, err)
+		}
 		f.n.resize(end)
 	}
 	f.n.touch(int(off), int(off)+len(p))
@@ -75,10 +78,14 @@ func (f *memFile) Sync() error {
 func (f *memFile) Preallocate(size int64) error {
 	err := f.enter("preallocate")
 	defer f.fs.mu.Unlock()
-	if err == nil && size > int64(len(f.n.data)) {
-		f.n.resize(int(size))
+	if err != nil || size <= int64(len(f.n.data)) {
+		return err
 	}
-	return err
+	if err := f.fs.grow(int(size) - len(f.n.data)); err != nil {
+		return f.fs.fail("preallocate", f.name, err)
+	}
+	f.n.resize(int(size))
+	return nil
 }
 
 func (f *memFile) Truncate(size int64) error {

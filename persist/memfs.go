@@ -8,6 +8,7 @@ import (
 	"path"
 	"sort"
 	"sync"
+	"syscall"
 )
 
 const (
@@ -25,6 +26,7 @@ type MemFS struct {
 	dirs    map[string]bool
 	locks   map[string]bool
 	dead    bool
+	room    int64 // bytes that all files together may hold; 0 no bound
 }
 
 // memNode is a file's content: as it is read, and as the disk holds it.
@@ -43,6 +45,28 @@ type dirOp struct {
 // NewMemFS makes an empty file system.
 func NewMemFS() *MemFS {
 	return &MemFS{names: map[string]*memNode{}, durable: map[string]*memNode{}, dirs: map[string]bool{"/": true, ".": true}, locks: map[string]bool{}}
+}
+
+// SetRoom bounds the bytes that all files together may hold; what would pass it fails with ENOSPC. 0 is no bound.
+func (m *MemFS) SetRoom(n int64) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.room = n
+}
+
+// grow says whether a file may become that much larger. The lock is held.
+func (m *MemFS) grow(more int) error {
+	if m.room == 0 || more <= 0 {
+		return nil
+	}
+	used := int64(more)
+	for _, n := range m.names {
+		used += int64(len(n.data))
+	}
+	if used > m.room {
+		return syscall.ENOSPC
+	}
+	return nil
 }
 
 // Crash cuts the power. The result is what the disk holds then: each page that was not synced is old, new or torn between

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 )
 
 // stuck is a Progress that confirms what is synced, and commits only up to a position.
@@ -49,7 +50,11 @@ func (s *testStore) confirm(p Pos) {
 	c := make(chanWaiter, 1)
 	for s.Confirmed() < p {
 		s.Await(p, c)
-		<-c
+		select {
+		case <-c:
+		case <-time.After(20 * time.Second):
+			s.t.Fatalf("position %d is not confirmed; %d is", p, s.Confirmed())
+		}
 	}
 }
 
