@@ -252,7 +252,7 @@ func TestServesAgain(t *testing.T) {
 		t.Errorf("a node still runs: %v, %v", ok, err)
 	}
 	s = serve(t, dir)
-	s.ask("status").want(t, 0, "Epoch       2")
+	s.ask("status").want(t, 0, "Epoch      2")
 	if got := s.ask("receive", "kept", "-n", "20", "--timeout", "5s", "--url", s.urls["amqp"]); got.code != 0 || got.out != strings.Repeat("x\n", 20) {
 		t.Errorf("%+v", got)
 	}

@@ -2,6 +2,7 @@ package courier
 
 import (
 	"context"
+	"errors"
 	"net/url"
 	"time"
 
@@ -127,7 +128,14 @@ func browseSome(ctx context.Context, r *amqp.Receiver, see func(*Message) bool) 
 	return n == browsed, nil
 }
 
-func (c *amqpConn) Close(context.Context) error { return c.conn.Close() }
+// Close detaches first: the broker's answer says that it has seen the last acknowledgement.
+func (c *amqpConn) Close(ctx context.Context) error {
+	var detached error
+	if c.receiver != nil {
+		detached = c.receiver.Close(ctx)
+	}
+	return errors.Join(detached, c.conn.Close())
+}
 
 func fromAMQP(in *amqp.Message) *Message {
 	m := &Message{Properties: map[string]string{}, Durable: in.Header != nil && in.Header.Durable}
