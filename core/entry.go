@@ -46,6 +46,15 @@ func (e *entry) DeadReason() string {
 	return e.grant.reason
 }
 
+// Source is the queue that a delivery comes from: a dead letter's or a virtual topic's message has another To. It is zero
+// for deliveries of topics. It never changes.
+func (e *entry) Source() Destination {
+	if e == nil || e.q == nil || e.q.kind != kindQueue && e.q.kind != kindTemp {
+		return Destination{}
+	}
+	return e.q.dest
+}
+
 // logged says that the log holds the entry, so that what becomes of it must be logged too.
 func (e *entry) logged() bool { return e.pos != 0 }
 

@@ -377,7 +377,7 @@ func TestInboxConsumesFromSharedQueues(t *testing.T) {
 	p.filter("t", 1)
 	p.grant(InboxSub, 2)
 	got := p.want("1 2")
-	if got[0].QoS != 1 || got[0].Seq != 0 || got[0].Sub != InboxSub {
+	if got[0].QoS != 1 || got[0].Seq != 0 || got[0].Sub != InboxSub || got[0].Tag.Source() != queueOf("q") {
 		t.Errorf("%+v", got[0])
 	}
 	s.publish(topicOf("t"), "own", quality(1))
@@ -416,7 +416,9 @@ func TestInboxWithoutQueueFilterHasItsCreditBack(t *testing.T) {
 	s.publish(topicOf("t"), "own", quality(1))
 	r.settle()
 	p.c.Do([]Op{{Kind: OpUnfilter, Filter: &Filter{Pattern: queueOf("q")}}}, r.now)
-	p.want("own")
+	if source := p.want("own")[0].Tag.Source(); !source.IsZero() {
+		t.Errorf("what a topic brought comes from %v", source)
+	}
 	s.publish(topicOf("t"), "next", quality(1))
 	p.want("next")
 }

@@ -96,8 +96,11 @@ func (s *session) fly(e flight) {
 
 // packet makes the PUBLISH of a delivery (3.3). Its properties and payload are the message's own.
 func (s *session) packet(d *core.Delivery, id uint16) (p Packet, ok bool) {
-	m := d.Message
-	p = Packet{kind: kindPublish, qos: d.QoS, id: id, topic: s.topicFor(m.To)}
+	m, from := d.Message, d.Message.To
+	if source := d.Tag.Source(); source.Kind != 0 {
+		from = source // the name that its filter has, not the one that the message was once sent to
+	}
+	p = Packet{kind: kindPublish, qos: d.QoS, id: id, topic: s.topicFor(from)}
 	p.dup = d.QoS > 0 && (d.Returned || d.Attempts > 0)
 	p.retain = d.Retained || d.AsRetain && m.Retain // [MQTT-3.3.1-12] [MQTT-3.3.1-13]
 	var err error
