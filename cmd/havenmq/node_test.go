@@ -179,14 +179,15 @@ func TestReceiveInTime(t *testing.T) {
 func TestBrowse(t *testing.T) {
 	s := serve(t, t.TempDir())
 	s.ask("send", "shelf", "book", "-n", "150", "--url", s.urls["amqp"]).want(t, 0)
-	for range 2 {
-		if got := s.ask("browse", "shelf", "--url", s.urls["amqp"]); got.code != 0 || got.out != strings.Repeat("book\n", 150) {
-			t.Errorf("exit code %d, %d bytes", got.code, len(got.out))
+	for _, over := range [][]string{nil, {"--url", s.urls["amqp"]}, nil} {
+		if got := s.ask(append([]string{"browse", "shelf"}, over...)...); got.code != 0 || got.out != strings.Repeat("book\n", 150) {
+			t.Errorf("exit code %d, %d bytes, %s", got.code, len(got.out), got.err)
+		}
+		if got := s.ask(append([]string{"browse", "shelf", "-n", "3", "-o", "json"}, over...)...); got.code != 0 || strings.Count(got.out, `"text":"book"`) != 3 {
+			t.Errorf("%+v", got)
 		}
 	}
-	if got := s.ask("browse", "shelf", "-n", "3", "-o", "json", "--url", s.urls["amqp"]); got.code != 0 || strings.Count(got.out, `"text":"book"`) != 3 {
-		t.Errorf("%+v", got)
-	}
+	s.ask("browse", "nothing").want(t, exitFailed, "havenmq queue ls")
 	s.ask("browse", "shelf", "--url", s.urls["mqtt"]).want(t, exitFailed, "amqp://")
 	s.ask("browse", "shelf", "--url", s.urls["stomp"]).want(t, exitFailed, "amqp://")
 	s.ask("queue", "show", "shelf").want(t, 0, "150")

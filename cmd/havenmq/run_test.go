@@ -89,7 +89,7 @@ func TestVersion(t *testing.T) {
 // Port 1 of loopback has no listener.
 func TestNoNodeAnswers(t *testing.T) {
 	for _, args := range []string{"status", "queue ls", "queue show a", "queue create a", "queue delete a", "queue purge a", "queue pause a", "queue resume a",
-		"topic ls", "subscription ls", "subscription delete a", "query -QQueue=a", "query -QTopic=a", "stop"} {
+		"topic ls", "browse a", "subscription ls", "subscription delete a", "query -QQueue=a", "query -QTopic=a", "stop"} {
 		havenmq(t, append(strings.Fields(args), "--node", "http://127.0.0.1:1")...).want(t, exitFailed, "no node answers", "havenmq start")
 	}
 	havenmqWith(t, "", []string{"HAVENMQ_NODE=http://127.0.0.1:1"}, "queue", "ls").want(t, exitFailed, "http://127.0.0.1:1")

@@ -123,6 +123,28 @@ func (c *Client) Queue(ctx context.Context, name string) (q core.QueueInfo, err 
 	return q, c.do(ctx, http.MethodGet, queuePath(name), &q)
 }
 
+// browsePage is how many messages a page asks for: bodies of up to 64 KiB each come with them.
+const browsePage = 100
+
+// Browse shows what a queue holds, in order, a page at a time, until see says false.
+func (c *Client) Browse(ctx context.Context, name string, see func(*admin.BrowsedMessage) bool) error {
+	for cursor := ""; ; {
+		var page admin.Page[admin.BrowsedMessage]
+		q := url.Values{"limit": {fmt.Sprint(browsePage)}, "cursor": {cursor}}
+		if err := c.do(ctx, http.MethodGet, queuePath(name)+"/messages?"+q.Encode(), &page); err != nil {
+			return err
+		}
+		for i := range page.Items {
+			if !see(&page.Items[i]) {
+				return nil
+			}
+		}
+		if cursor = page.Next; cursor == "" {
+			return nil
+		}
+	}
+}
+
 // CreateQueue makes one exist.
 func (c *Client) CreateQueue(ctx context.Context, name string) (q core.QueueInfo, err error) {
 	return q, c.do(ctx, http.MethodPut, queuePath(name), &q)

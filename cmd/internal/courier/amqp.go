@@ -80,52 +80,34 @@ func (c *amqpConn) Receive(ctx context.Context, from core.Destination) (_ *Messa
 func (c *amqpConn) Ack(ctx context.Context) error { return c.receiver.AcceptMessage(ctx, c.last) }
 
 const (
-	browsed    = 100                   // messages asked for at a time
-	creditTime = 50 * time.Millisecond // for credit to be on its way
+	browsed = 100                    // credit of a browser
+	silence = 500 * time.Millisecond // after which it has seen all
 )
 
+// Browse ends when nothing has come for a while: AMQP's drain would tell for sure, but the library drains by taking all
+// credit back.
 func (c *amqpConn) Browse(ctx context.Context, queue core.Destination, see func(*Message) bool) error {
-	r, err := c.session.NewReceiver(ctx, queue.String(), &amqp.ReceiverOptions{Credit: -1, SourceDistributionMode: amqp.SourceDistributionModeCopy})
+	r, err := c.session.NewReceiver(ctx, queue.String(), &amqp.ReceiverOptions{Credit: browsed, SourceDistributionMode: amqp.SourceDistributionModeCopy})
 	if err != nil {
 		return err
 	}
-	for more := true; more; {
-		if more, err = browseSome(ctx, r, see); err != nil {
+	for {
+		patience, cancel := context.WithTimeout(ctx, silence)
+		m, err := r.Receive(patience, nil)
+		over := patience.Err() != nil
+		cancel()
+		switch {
+		case err != nil && over && ctx.Err() == nil:
+			return nil
+		case err != nil:
+			return err
+		case !see(fromAMQP(m)):
+			return nil
+		}
+		if err := r.AcceptMessage(ctx, m); err != nil {
 			return err
 		}
 	}
-	return nil
-}
-
-// browseSome asks for some messages and says whether there may be more. The broker's answer to drain marks the end.
-func browseSome(ctx context.Context, r *amqp.Receiver, see func(*Message) bool) (more bool, err error) {
-	if err := r.IssueCredit(browsed); err != nil {
-		return false, err
-	}
-	// The library drops credit that it has not sent when it drains, and sends it at Receive.
-	first, cancel := context.WithTimeout(ctx, creditTime)
-	defer cancel()
-	m, err := r.Receive(first, nil)
-	if err != nil && (first.Err() == nil || ctx.Err() != nil) {
-		return false, err
-	}
-	if err := r.DrainCredit(ctx, nil); err != nil {
-		return false, err
-	}
-	if m == nil {
-		m = r.Prefetched()
-	}
-	n := 0
-	for ; m != nil; m = r.Prefetched() {
-		n++
-		if err := r.AcceptMessage(ctx, m); err != nil {
-			return false, err
-		}
-		if !see(fromAMQP(m)) {
-			return false, nil
-		}
-	}
-	return n == browsed, nil
 }
 
 // Close detaches first: the broker's answer says that it has seen the last acknowledgement.
