@@ -174,10 +174,14 @@ func (m *MemFS) Create(name string) (File, error) {
 		n.resize(0)
 		return &memFile{fs: m, name: name, n: n}, nil
 	}
+	return &memFile{fs: m, name: name, n: m.create(name)}, nil
+}
+
+func (m *MemFS) create(name string) *memNode {
 	n := &memNode{dirty: map[int]bool{}}
 	m.names[name] = n
 	m.ops = append(m.ops, dirOp{to: name, node: n})
-	return &memFile{fs: m, name: name, n: n}, nil
+	return n
 }
 
 func (m *MemFS) Open(name string) (File, error)          { return m.open(name, true) }
@@ -296,6 +300,9 @@ func (m *MemFS) Lock(name string) (io.Closer, error) {
 		return nil, m.fail("lock", name, fs.ErrExist)
 	}
 	m.locks[name] = true
+	if m.names[name] == nil {
+		m.create(name)
+	}
 	return memLock{m, name}, nil
 }
 

@@ -69,6 +69,9 @@ func (m *Meta) encode(seq uint64) ([]byte, error) {
 	return b, nil
 }
 
+// unclean says that bytes which counted may be gone: they were not synced when the machine went down (ha.md 4.2).
+func (m *Meta) unclean(boot string) bool { return m.MemAcked && !m.Clean && m.BootID != boot }
+
 func (m *Meta) flags() (f uint32) {
 	if m.Voter {
 		f |= metaVoter
@@ -132,24 +135,32 @@ func openMeta(fsys FS, dir string) (*metaFile, error) {
 	if err != nil {
 		return nil, err
 	}
-	b := make([]byte, 2*metaSlotBytes)
-	if _, err := f.ReadAt(b, 0); err != nil && !errors.Is(err, io.EOF) {
-		return nil, errors.Join(fmt.Errorf("reading %s: %w", name, err), f.Close())
+	out := &metaFile{file: f}
+	if out.now, out.seq, err = readMeta(f, name); err != nil {
+		return nil, errors.Join(err, f.Close())
 	}
 	if err := errors.Join(f.Sync(), fsys.SyncDir(dir)); err != nil {
 		return nil, errors.Join(fmt.Errorf("syncing %s: %w", name, err), f.Close())
 	}
-	out := &metaFile{file: f}
+	return out, nil
+}
+
+// readMeta returns the newer slot. A *DamageError says that neither is whole.
+func readMeta(f File, name string) (m Meta, seq uint64, err error) {
+	b := make([]byte, 2*metaSlotBytes)
+	if _, err := f.ReadAt(b, 0); err != nil && !errors.Is(err, io.EOF) {
+		return m, 0, fmt.Errorf("reading %s: %w", name, err)
+	}
 	for i := range 2 {
-		if m, seq, ok := decodeMeta(b[i*metaSlotBytes : (i+1)*metaSlotBytes]); ok && seq > out.seq {
-			out.now, out.seq = m, seq
+		if slot, n, ok := decodeMeta(b[i*metaSlotBytes : (i+1)*metaSlotBytes]); ok && n > seq {
+			m, seq = slot, n
 		}
 	}
-	if out.seq == 0 {
-		return nil, errors.Join(&DamageError{File: name, Expected: "one of two slots with a checksum that holds",
-			Advice: "this node cannot know what it promised; start it with an empty directory, so that it takes its seat anew"}, f.Close())
+	if seq == 0 {
+		return m, 0, &DamageError{File: name, Expected: "one of two slots with a checksum that holds",
+			Advice: "this node cannot know what it promised; start it with an empty directory, so that it takes its seat anew"}
 	}
-	return out, nil
+	return m, seq, nil
 }
 
 // createMeta makes dir's meta anew, atomically.

@@ -71,9 +71,16 @@ func (o *Options) fill() error {
 		o.Random = rand.Reader
 	}
 	if o.BootID == "" {
-		if b, err := os.ReadFile(bootIDFile); err == nil { // elsewhere than on Linux every start looks like the same boot
-			o.BootID = strings.TrimSpace(string(b))
-		}
+		o.BootID = bootID()
 	}
 	return nil
+}
+
+// bootID names the machine's boot. Elsewhere than on Linux every start looks like the same one.
+func bootID() string {
+	b, err := os.ReadFile(bootIDFile)
+	if err != nil {
+		return ""
+	}
+	return strings.TrimSpace(string(b))
 }

@@ -36,6 +36,8 @@ type recovery struct {
 	unclean bool // commit positions may have covered bytes that the power loss took: only the hint proves anything
 	index   Pos
 	out     recovered
+
+	readOnly bool // for Check
 }
 
 // recoverLog finds the log's end and cuts off what a crash left half written behind it: nothing that may have been
@@ -145,7 +147,11 @@ func ignoreEOF(err error) error {
 
 // with opens a segment's file for the time of f.
 func (r *recovery) with(first Pos, f func(File) error) error {
-	file, err := r.fs.OpenReadWrite(r.name(first))
+	open := r.fs.OpenReadWrite
+	if r.readOnly {
+		open = r.fs.Open
+	}
+	file, err := open(r.name(first))
 	if err != nil {
 		return err
 	}
@@ -317,21 +323,36 @@ func headerAt(br *batchReader, p Pos) (batchHeader, error) {
 
 // zeroFrom clears a file from an offset on and says how far from there the last byte lay that was not zero.
 func zeroFrom(f File, off, size int64) (cut int64, err error) {
+	return nonZero(f, off, size, func(b []byte, at int64) error {
+		clear(b)
+		_, err := f.WriteAt(b, at)
+		return err
+	})
+}
+
+// lastByte says the same and changes nothing.
+func lastByte(f File, off, size int64) (n int64, err error) {
+	return nonZero(f, off, size, func([]byte, int64) error { return nil })
+}
+
+func nonZero(f File, off, size int64, found func(b []byte, at int64) error) (last int64, err error) {
 	b := make([]byte, readerWindow)
 	for at := off; at < size; at += int64(len(b)) {
 		b = b[:min(int64(cap(b)), size-at)]
 		n, err := f.ReadAt(b, at)
 		if err = ignoreEOF(err); err != nil {
-			return cut, err
+			return last, err
 		}
 		if allZero(b[:n]) {
 			continue
 		}
-		cut = at + int64(n) - off
-		clear(b)
-		if _, err := f.WriteAt(b[:n], at); err != nil {
-			return cut, err
+		last = at + int64(n) - off
+		for b[last-1+off-at] == 0 {
+			last--
+		}
+		if err := found(b[:n], at); err != nil {
+			return last, err
 		}
 	}
-	return cut, nil
+	return last, nil
 }

@@ -111,7 +111,7 @@ func (s *Store) recover() (err error) {
 		return err
 	}
 	m := s.meta.get()
-	s.recovery.Unclean = m.MemAcked && !m.Clean && m.BootID != s.o.BootID
+	s.recovery.Unclean = m.unclean(s.o.BootID)
 	r, err := recoverLog(s.fs, s.dir, m, s.recovery.Unclean, s.index.position())
 	if err == nil && (r.offIndex || len(r.segments) == 0 && s.index.position() != 0) {
 		s.logf("the index at position %d does not belong to the log, which ends at %d: it is built anew", s.index.position(), r.pos)
