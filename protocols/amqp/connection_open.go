@@ -196,6 +196,9 @@ func (c *connection) Tick(now time.Time, out *peer.Out[Frame]) {
 		c.fail(newError(condLimit, "no open within %v", c.handshake))
 		return
 	}
+	if out.Deaf {
+		c.lastIn = now
+	}
 	if idle := c.options.IdleTimeout; idle > 0 && now.Sub(c.lastIn) >= 2*idle {
 		c.fail(newError(condLimit, "nothing heard for %v, twice the idle-time-out", 2*idle))
 		return

@@ -117,6 +117,7 @@ func (s *script) line(line string) {
 		d, err := time.ParseDuration(w[0])
 		must(s.t, err)
 		s.now = s.now.Add(d)
+		s.out.Deaf = len(w) > 1
 		if !s.wake.IsZero() && !s.wake.After(s.now) {
 			s.machine.Tick(s.now, &s.out)
 		}

@@ -108,6 +108,9 @@ func (s *session) Tick(now time.Time, out *peer.Out[Packet]) {
 	if s.phase == phaseClosed || s.keepAlive == 0 {
 		return
 	}
+	if out.Deaf {
+		s.lastIn = now
+	}
 	due := s.lastIn.Add(s.keepAlive)
 	if now.Before(due) {
 		s.out.Wake = due

@@ -48,6 +48,7 @@ type conn[F any] struct {
 	answers core.Events // when got still has deliveries
 	more    bool        // Poll has more than was taken
 	greeted bool        // a frame has come
+	deaf    bool        // the broker had us wait with reading since the last Tick
 	closing error       // nil while it lives
 	closed  bool        // the client is
 	timer   *time.Timer

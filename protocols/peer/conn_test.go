@@ -334,8 +334,10 @@ func TestThrottledIsNotRead(t *testing.T) {
 		w := connect(t, kind, lineProtocol{}, Limits{})
 		f := w.client()
 		f.look(func() { f.throttled = true })
-		w.say("echo a\n")
+		w.say("wake 1ms\necho a\n")
 		w.hear("a")
+		w.hear("deaf") // silence is not the peer's then
+		w.hear("tick")
 		steady(t, func() int { return 0 }, func(int) bool { return w.conn.(*conn[line]).paused.Load() })
 		go func() {
 			if _, err := io.WriteString(w.Conn, "echo b\n"); err != nil {
@@ -346,6 +348,11 @@ func TestThrottledIsNotRead(t *testing.T) {
 		w.hear("00000")
 		f.change(func() { f.throttled = false })
 		w.hear("b")
+		w.say("wake 1ms\n")
+		w.hear("deaf")
+		w.hear("tick")
+		w.say("wake 1ms\n")
+		w.hear("tick")
 	})
 }
 

@@ -110,7 +110,12 @@ func (m *lineMachine) Deliver(d *core.Delivery, _ time.Time, out *Out[line]) {
 	out.Send(d.Message.Bare)
 }
 
-func (m *lineMachine) Tick(_ time.Time, out *Out[line]) { out.Send(line("tick")) }
+func (m *lineMachine) Tick(_ time.Time, out *Out[line]) {
+	if out.Deaf {
+		out.Send(line("deaf"))
+	}
+	out.Send(line("tick"))
+}
 
 func (m *lineMachine) Evict(err error, _ time.Time, out *Out[line]) {
 	out.Send(line("evicted: " + err.Error()))

@@ -49,6 +49,10 @@ type Out[F any] struct {
 	Ops    []core.Op // to be done, in order, after the call has returned
 	Wake   time.Time // when to call Tick next; zero leaves it as it was
 	Close  error     // end the connection once Frames are written: ErrGoodbye, or why
+
+	// Deaf is the rim's word for a Tick: the broker had it leave the socket unread since the last one, so that a peer which
+	// seems silent may not be.
+	Deaf bool
 }
 
 // Send adds a frame.

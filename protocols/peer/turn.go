@@ -201,7 +201,11 @@ func (c *conn[F]) encode() {
 
 // mustWait says that the socket should not be read for now.
 func (c *conn[F]) mustWait() bool {
-	return c.unwritten() > 2*c.o.Limits.MaxOutBufferBytes || c.client != nil && c.client.Throttled()
+	if c.client != nil && c.client.Throttled() {
+		c.deaf = true
+		return true
+	}
+	return c.unwritten() > 2*c.o.Limits.MaxOutBufferBytes
 }
 
 // tick does what the clock asks for.
@@ -210,8 +214,10 @@ func (c *conn[F]) tick(now time.Time) {
 	late := !c.greeted && !now.Before(c.handsBy)
 	if late || !c.tickAt.IsZero() && !now.Before(c.tickAt) {
 		c.tickAt = time.Time{}
+		c.out.Deaf = c.deaf
 		c.machine.Tick(now, &c.out)
 		c.collect()
+		c.out.Deaf, c.deaf = false, c.deaf && c.paused.Load()
 	}
 	if late {
 		c.close(ErrHandshake) // unless the machine has, in its own words
