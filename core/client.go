@@ -167,7 +167,8 @@ func (c *Client) complete(pos persist.Pos, done Completion) {
 	}
 }
 
-// Poll moves what waits into e (its slices are emptied first), at most maxDeliveries deliveries, and says whether more waits.
+// Poll moves what waits into e (its slices are emptied first), at most maxDeliveries deliveries, and says whether more
+// waits. Poll after each Do, before you sleep: it is Poll that asks the store for the Wake when the log is confirmed.
 func (c *Client) Poll(e *Events, maxDeliveries int) (more bool) {
 	clear(e.Deliveries)
 	clear(e.Done)

@@ -89,10 +89,12 @@ func (c *counts) lose(kind EventKind, d Destination, reason string, n uint64) {
 // tell makes events of what was lost since the last time.
 func (c *counts) tell(b *Broker) {
 	c.mu.Lock()
-	losses := c.losses
-	if len(losses) > 0 {
-		c.losses = map[lossKey]uint64{}
+	if len(c.losses) == 0 {
+		c.mu.Unlock()
+		return
 	}
+	losses := c.losses
+	c.losses = map[lossKey]uint64{}
 	c.mu.Unlock()
 	for key, n := range losses {
 		b.news.add(Event{Kind: key.kind, AtMs: b.nowMs(), Subject: key.subject.String(), Detail: key.reason, Count: n})

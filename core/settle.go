@@ -157,9 +157,9 @@ func joinRanges(list []persist.Range) []persist.Range {
 	return out
 }
 
-// assign notes that the peer has a QoS 2 delivery.
+// assign notes that the peer has a QoS 2 delivery. Only an inbox makes those.
 func (q *queue) assign(w *writer, c *Client, e *entry) {
-	if !q.holds(c, e) || e.received {
+	if q.kind != kindInbox || !q.holds(c, e) || e.received {
 		return
 	}
 	e.received = true
