@@ -33,7 +33,7 @@ const (
 	ReportAccept  ReportKind = "accept failed"
 )
 
-// Report is one thing that happened at the rim. Each connection ends with exactly one.
+// Report is one thing that happened at the rim. Each connection ends with one ReportEnded or ReportRefused.
 type Report struct {
 	Kind     ReportKind
 	Protocol string

@@ -6,7 +6,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"net/url"
 	"strconv"
@@ -19,30 +18,12 @@ import (
 // stompConn is a small client of STOMP 1.2.
 type stompConn struct {
 	socket  net.Conn
-	in      *bufio.Reader
+	in      *bufio.Reader // of maxStompLine
 	bound   bool
 	receipt int
 	held    []stompFrame // messages that came while a receipt was awaited
 	last    string       // id to acknowledge
 }
-
-type stompFrame struct {
-	command string
-	headers map[string]string
-	body    []byte
-}
-
-// Bounds of what a broker may send.
-const (
-	maxStompLine    = 64 << 10
-	maxStompHeaders = 1000
-	maxStompBody    = 1 << 30
-)
-
-var (
-	stompEscape   = strings.NewReplacer(`\`, `\\`, "\r", `\r`, "\n", `\n`, ":", `\c`)
-	stompUnescape = strings.NewReplacer(`\\`, `\`, `\r`, "\r", `\n`, "\n", `\c`, ":")
-)
 
 func openSTOMP(ctx context.Context, u *url.URL) (Conn, error) {
 	socket, err := (&net.Dialer{}).DialContext(ctx, "tcp", u.Host)
@@ -57,14 +38,14 @@ func openSTOMP(ctx context.Context, u *url.URL) (Conn, error) {
 	defer c.until(ctx)()
 	f, err := stompFrame{}, c.write("CONNECT", h, nil)
 	if err == nil {
-		f, err = c.read()
+		f, err = readStomp(c.in)
 	}
 	if err == nil && f.command != "CONNECTED" {
 		err = fmt.Errorf("the broker answered CONNECT with %s", f.command)
 	}
 	if err != nil {
 		_ = socket.Close() // the error that matters is the connection's
-		return nil, err
+		return nil, errors.Join(context.Cause(ctx), err)
 	}
 	return c, nil
 }
@@ -90,63 +71,6 @@ func (c *stompConn) write(command string, headers []string, body []byte) error {
 	return err
 }
 
-// read takes the next frame; ERROR is an error.
-func (c *stompConn) read() (f stompFrame, err error) {
-	f.headers = map[string]string{}
-	for f.command == "" { // empty lines are heart-beats
-		if f.command, err = c.line(); err != nil {
-			return f, err
-		}
-	}
-	for {
-		line, err := c.line()
-		if err != nil {
-			return f, err
-		}
-		if line == "" {
-			break
-		}
-		name, value, ok := strings.Cut(line, ":")
-		if !ok || len(f.headers) >= maxStompHeaders {
-			return f, fmt.Errorf("the broker sent a %s frame with headers that cannot be read", f.command)
-		}
-		if name = stompUnescape.Replace(name); f.headers[name] == "" { // the first of a name counts
-			f.headers[name] = stompUnescape.Replace(value)
-		}
-	}
-	if f.body, err = c.body(f.headers["content-length"]); err != nil {
-		return f, err
-	}
-	if f.command == "ERROR" {
-		return f, fmt.Errorf("the broker says: %s", strings.TrimSpace(f.headers["message"]+" "+string(f.body)))
-	}
-	return f, nil
-}
-
-func (c *stompConn) line() (string, error) {
-	line, err := c.in.ReadSlice('\n')
-	return strings.TrimSuffix(strings.TrimSuffix(string(line), "\n"), "\r"), err
-}
-
-func (c *stompConn) body(length string) ([]byte, error) {
-	if length == "" {
-		text, err := c.in.ReadBytes(0)
-		return bytes.TrimSuffix(text, []byte{0}), err
-	}
-	n, err := strconv.Atoi(length)
-	if err != nil || n < 0 || n > maxStompBody {
-		return nil, fmt.Errorf("the broker sent content-length %q", length)
-	}
-	var b bytes.Buffer
-	if _, err := io.CopyN(&b, c.in, int64(n)); err != nil {
-		return nil, err
-	}
-	if end, err := c.in.ReadByte(); err != nil || end != 0 {
-		return nil, errors.Join(errors.New("the broker sent a frame that does not end where it says"), err)
-	}
-	return b.Bytes(), nil
-}
-
 // confirmed sends a frame and waits for its receipt.
 func (c *stompConn) confirmed(ctx context.Context, command string, headers []string, body []byte) error {
 	defer c.until(ctx)()
@@ -156,7 +80,7 @@ func (c *stompConn) confirmed(ctx context.Context, command string, headers []str
 		return err
 	}
 	for {
-		f, err := c.read()
+		f, err := readStomp(c.in)
 		switch {
 		case err != nil:
 			return errors.Join(context.Cause(ctx), err)
@@ -197,7 +121,7 @@ func (c *stompConn) Receive(ctx context.Context, from core.Destination) (*Messag
 	}
 	defer c.until(ctx)()
 	for len(c.held) == 0 {
-		f, err := c.read()
+		f, err := readStomp(c.in)
 		if err != nil {
 			return nil, errors.Join(context.Cause(ctx), err)
 		}
