@@ -59,6 +59,8 @@ type connection struct {
 
 	dirty    []*session // have something to say at the end of the batch
 	withheld []*receiver
+	stalled  []*session // have more to send than one call should put out
+	budget   int        // bytes that this call may still put out of what may wait
 	tags     []core.Tag // OpSettle.Tags of this call
 }
 
@@ -71,7 +73,7 @@ type linkName struct {
 // enter and leave are around every call from the rim.
 func (c *connection) enter(now time.Time, out *peer.Out[Frame]) int {
 	c.out, c.now, c.nowMs = out, now, now.UnixMilli()
-	c.tags = c.tags[:0]
+	c.tags, c.budget = c.tags[:0], callBytes
 	return len(out.Frames)
 }
 
@@ -255,11 +257,18 @@ func (c *connection) Deliver(d *core.Delivery, now time.Time, out *peer.Out[Fram
 
 // Flush says what a batch of calls gathered: acceptances in ranges, credit.
 func (c *connection) Flush(now time.Time, out *peer.Out[Frame]) {
-	if len(c.dirty) == 0 {
+	if len(c.dirty) == 0 && len(c.stalled) == 0 {
 		return
 	}
 	defer c.leave(c.enter(now, out))
+	stalled := c.stalled
+	c.stalled = nil
+	for _, s := range stalled {
+		s.stalled = false
+		s.unpark()
+	}
 	c.flush()
+	out.More = len(c.stalled) > 0
 }
 
 func (c *connection) flush() {
@@ -321,5 +330,5 @@ func (c *connection) failWith(e *wireError, why error) {
 func (c *connection) finish(why error) {
 	c.phase = phaseClosed
 	c.out.Close = why
-	c.sessions, c.links, c.held, c.withheld, c.dirty = nil, nil, nil, nil, nil
+	c.sessions, c.links, c.held, c.withheld, c.dirty, c.stalled = nil, nil, nil, nil, nil, nil
 }

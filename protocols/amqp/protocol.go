@@ -34,7 +34,8 @@ const (
 	outgoingWindow       = 1<<31 - 1
 	maxAhead             = 2048 // deliveries that a link asks of the core before it has sent them
 	maxUnsettled         = 1 << 18
-	maxTransactions      = 128 // open on one connection
+	callBytes            = 256 << 10 // of messages, that one call puts out before it waits for the rim to have room
+	maxTransactions      = 128       // open on one connection
 	withholdTime         = time.Second
 	errantTransfersLimit = 2 * incomingWindow
 )

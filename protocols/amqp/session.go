@@ -25,6 +25,7 @@ type session struct {
 	nextDeliveryID  uint32
 	unsettled       unsettled
 	parked          parkedQueue
+	stalled         bool // in conn.stalled
 	starved         bool // a link was refused room because too much is unsettled or parked
 }
 

@@ -66,10 +66,14 @@ func (s *session) transmit(p parked) {
 	s.parked.push(p)
 }
 
-// push sends what the window allows. p.link is nil once all is out.
+// push sends what the window and the call's budget allow. p.link is nil once all is out.
 func (s *session) push(p *parked) {
 	room := int(min(s.conn.limits.peerFrame, 1<<30)) - maxTransferHead
 	for s.remoteWindow > 0 {
+		if s.conn.budget <= 0 {
+			s.stall()
+			return
+		}
 		if p.send.start {
 			s.number(p)
 		}
@@ -79,6 +83,7 @@ func (s *session) push(p *parked) {
 			part = part[:room]
 		}
 		s.conn.emit(Frame{kind: frameTransfer, channel: s.channel, send: p.send, payload: part})
+		s.conn.budget -= len(part)
 		s.remoteWindow--
 		s.nextOutgoingID++
 		p.send.start = false
@@ -86,6 +91,15 @@ func (s *session) push(p *parked) {
 			p.link = nil
 			return
 		}
+	}
+}
+
+// stall has the rest sent when the rim has room again: a message may be as large as all memory is meant to be, and its
+// frames must not all stand in the output buffer of everybody who gets it.
+func (s *session) stall() {
+	if !s.stalled {
+		s.stalled = true
+		s.conn.stalled = append(s.conn.stalled, s)
 	}
 }
 

@@ -47,6 +47,7 @@ type conn[F any] struct {
 	next    int         // of got.Deliveries: those before it were handed over
 	answers core.Events // when got still has deliveries
 	more    bool        // Poll has more than was taken
+	backlog bool        // the machine has more to say
 	greeted bool        // a frame has come
 	deaf    bool        // the broker had us wait with reading since the last Tick
 	closing error       // nil while it lives

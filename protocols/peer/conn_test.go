@@ -299,6 +299,29 @@ func steady(t *testing.T, state func() int, reached func(int) bool) {
 	}
 }
 
+// What a machine says piece by piece is asked for as the reader reads, and no faster.
+func TestMoreToSay(t *testing.T) {
+	each(t, func(t *testing.T, kind string) {
+		const most, n = 16 << 10, 3000
+		w := connect(t, kind, lineProtocol{gathers: true}, Limits{MaxOutBufferBytes: most})
+		w.say(fmt.Sprintf("stream %d\n", n))
+		c := w.conn.(*conn[line])
+		for i := range n {
+			w.hear(strings.Repeat("x", 10000))
+			if i%100 != 0 {
+				continue
+			}
+			c.mu.Lock()
+			if waits := c.unwritten(); waits > most+10_001 {
+				t.Errorf("%d bytes wait to be written", waits)
+			}
+			c.mu.Unlock()
+		}
+		w.say("echo end\n")
+		w.hear("end")
+	})
+}
+
 // Who asks and never reads the answers is not read either, and goes on when it reads.
 func TestAsksAndNeverReads(t *testing.T) {
 	each(t, func(t *testing.T, kind string) {

@@ -123,9 +123,18 @@ func (m *lineMachine) Evict(err error, _ time.Time, out *Out[line]) {
 }
 
 // gatherer answers completions with one line a batch.
+// "stream N" is answered with N lines of 10,000 bytes, one a Flush.
 type gatherer struct {
 	*lineMachine
-	done int
+	done, left int
+}
+
+func (g *gatherer) Receive(f line, now time.Time, out *Out[line]) {
+	if n, ok := strings.CutPrefix(string(f), "stream "); ok {
+		g.left, _ = strconv.Atoi(n)
+		return
+	}
+	g.lineMachine.Receive(f, now, out)
 }
 
 func (g *gatherer) Done(*core.Completion, time.Time, *Out[line]) { g.done++ }
@@ -135,6 +144,11 @@ func (g *gatherer) Flush(_ time.Time, out *Out[line]) {
 		out.Send(line(fmt.Sprintf("done %d", g.done)))
 		g.done = 0
 	}
+	if g.left > 0 {
+		out.Send(bytes.Repeat([]byte("x"), 10000))
+		g.left--
+	}
+	out.More = g.left > 0
 }
 
 // fakeClient is the broker's end. Unless it holds them back, it completes operations at once.

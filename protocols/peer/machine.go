@@ -38,6 +38,9 @@ type Machine[F any] interface {
 // ranged disposition). The rim calls Flush once after each batch of Receive, Done and Deliver calls, that is when no
 // more input, completion or delivery is at hand, and before it writes to the socket. A machine that gathers nothing
 // need not have it.
+//
+// A Flush that sets Out.More has not said all (one large delivery to a slow reader, say): it is called again when there
+// is room in the output buffer.
 type Flusher[F any] interface {
 	Flush(now time.Time, out *Out[F])
 }
@@ -49,6 +52,8 @@ type Out[F any] struct {
 	Ops    []core.Op // to be done, in order, after the call has returned
 	Wake   time.Time // when to call Tick next; zero leaves it as it was
 	Close  error     // end the connection once Frames are written: ErrGoodbye, or why
+
+	More bool // Flush has more to say
 
 	// Deaf is the rim's word for a Tick: the broker had it leave the socket unread since the last one, so that a peer which
 	// seems silent may not be.

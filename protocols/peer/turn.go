@@ -80,7 +80,8 @@ func (c *conn[F]) feed(now time.Time) {
 		}
 		c.flusher.Flush(now, &c.out)
 		c.collect()
-		if len(c.out.Ops) == 0 {
+		c.backlog, c.out.More = c.out.More, false
+		if len(c.out.Ops) == 0 && (!c.backlog || c.unwritten() >= c.o.Limits.MaxOutBufferBytes) {
 			return
 		}
 	}

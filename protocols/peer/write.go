@@ -125,7 +125,7 @@ func (c *conn[F]) writeDirect(b []byte) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.wroteSome(write{n: max(c.writes.n, 0), err: err})
-	if c.unwritten() > 0 || c.more || c.next < len(c.got.Deliveries) || c.closing != nil {
+	if c.unwritten() > 0 || c.more || c.backlog || c.next < len(c.got.Deliveries) || c.closing != nil {
 		c.signal()
 	}
 }
