@@ -78,10 +78,14 @@ func (c *conn[F]) feed(now time.Time) {
 		if c.flusher == nil {
 			return
 		}
+		if c.unwritten() >= c.o.Limits.MaxOutBufferBytes {
+			c.backlog = true // what it gathered would only wait here
+			return
+		}
 		c.flusher.Flush(now, &c.out)
 		c.collect()
 		c.backlog, c.out.More = c.out.More, false
-		if len(c.out.Ops) == 0 && (!c.backlog || c.unwritten() >= c.o.Limits.MaxOutBufferBytes) {
+		if len(c.out.Ops) == 0 && !c.backlog {
 			return
 		}
 	}
