@@ -133,6 +133,14 @@ func (b *Broker) PID() int {
 
 // Start runs the program and waits until it is ready to serve.
 func (b *Broker) Start() error {
+	if err := b.Spawn(); err != nil {
+		return err
+	}
+	return b.waitReady()
+}
+
+// Spawn runs the program and does not wait.
+func (b *Broker) Spawn() error {
 	out, err := os.OpenFile(b.LogFile(), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
 	if err != nil {
 		return err
@@ -154,7 +162,7 @@ func (b *Broker) Start() error {
 		b.err = cmd.Wait()
 		close(b.exited)
 	}()
-	return b.waitReady()
+	return nil
 }
 
 func (b *Broker) args() ([]string, error) {
