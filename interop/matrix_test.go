@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"reflect"
 	"strings"
 	"testing"
 
@@ -228,13 +229,11 @@ func addedByMapping(property string) bool {
 
 // plain makes numbers of all widths one: JSON has but one kind.
 func plain(v any) any {
-	switch n := v.(type) {
-	case int64:
-		return float64(n)
-	case int32:
-		return float64(n)
-	case uint64:
-		return float64(n)
+	switch n := reflect.ValueOf(v); {
+	case n.CanInt():
+		return float64(n.Int())
+	case n.CanUint():
+		return float64(n.Uint())
 	}
 	return v
 }
