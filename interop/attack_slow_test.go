@@ -13,8 +13,8 @@ import (
 
 const (
 	slowConfig   = "systemUsage: {memoryUsage: 64mb}\n"
-	slowMessages = 60_000 // of 1 KiB each: about the memory limit
-	slowRSSMax   = 300 << 20
+	slowMessages = 500_000 // of 1 KiB each: eight times the memory limit
+	slowRSSMax   = 450 << 20
 )
 
 // slowCases are a destination's spelling for its sender, and the ways to sit before it without reading.

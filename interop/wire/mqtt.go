@@ -13,7 +13,8 @@ const (
 
 type mqttConn struct {
 	conn
-	buf []byte
+	buf     []byte
+	present bool // the broker has kept the session
 }
 
 func dialMQTT(o Options, clean bool) (*mqttConn, error) {
@@ -33,6 +34,7 @@ func dialMQTT(o Options, clean bool) (*mqttConn, error) {
 		if err == nil && answer[1] != 0 {
 			err = protocolError("CONNACK", answer)
 		}
+		m.present = err == nil && answer[0] == 1
 		return err
 	})
 }
@@ -154,22 +156,16 @@ func ReceiveMQTT(o Options) (Receiver, error) {
 	if err != nil {
 		return nil, err
 	}
+	if c.present { // it subscribed then; what waits may be on its way
+		return &mqttReceiver{c}, nil
+	}
 	return &mqttReceiver{c}, c.handshake(func() error {
 		c.put(mqttSubscribe, []byte{0, 1}, mqttString(nil, o.Destination), []byte{o.QoS})
-		for {
-			if err := c.w.Flush(); err != nil {
-				return err
-			}
-			first, body, err := c.read()
-			switch {
-			case err != nil:
-				return err
-			case first == mqttSuback && body[2] <= 2:
-				return nil
-			case first&0xf0 != mqttPublish: // what a kept session had waiting comes again: it was not acknowledged
-				return protocolError("want SUBACK", body)
-			}
+		answer, err := c.expect(mqttSuback)
+		if err == nil && answer[2] > 2 {
+			err = protocolError("SUBACK", answer)
 		}
+		return err
 	})
 }
 
