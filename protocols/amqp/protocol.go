@@ -34,6 +34,7 @@ const (
 	outgoingWindow       = 1<<31 - 1
 	maxAhead             = 2048 // deliveries that a link asks of the core before it has sent them
 	maxUnsettled         = 1 << 18
+	maxOutFrame          = 128 << 10 // of transfers that go out, however much the peer would take: one must not fill its buffer
 	callBytes            = 256 << 10 // of messages, that one call puts out before it waits for the rim to have room
 	maxTransactions      = 128       // open on one connection
 	withholdTime         = time.Second

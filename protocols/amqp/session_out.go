@@ -68,7 +68,7 @@ func (s *session) transmit(p parked) {
 
 // push sends what the window and the call's budget allow. p.link is nil once all is out.
 func (s *session) push(p *parked) {
-	room := int(min(s.conn.limits.peerFrame, 1<<30)) - maxTransferHead
+	room := int(min(s.conn.limits.peerFrame, maxOutFrame)) - maxTransferHead
 	for s.remoteWindow > 0 {
 		if s.conn.budget <= 0 {
 			s.stall()
