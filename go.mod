@@ -11,6 +11,7 @@ require (
 	github.com/cockroachdb/datadriven v1.0.3 // indirect
 	github.com/eclipse/paho.golang v0.23.0 // indirect
 	github.com/goccy/go-yaml v1.19.2 // indirect
+	github.com/golang/snappy v0.0.4 // indirect
 	github.com/google/go-cmp v0.7.0 // indirect
 	github.com/gorilla/websocket v1.5.3 // indirect
 	github.com/mattn/go-colorable v0.1.14 // indirect

@@ -38,7 +38,7 @@ func (s *Store) hint() Pos { return min(Pos(s.commitTo.Load()), s.syncedEnd()) }
 // runKeep has the index do what must be done now and then.
 func (s *Store) runKeep() {
 	defer close(s.keepDone)
-	tick := time.NewTicker(keepPause)
+	tick := time.NewTicker(sweepPause)
 	defer tick.Stop()
 	for {
 		select {

@@ -35,7 +35,7 @@ type Options struct {
 	ReplAddr     string    // advertised for replication
 	BootID       string    // of the machine's boot; read from Linux by default
 
-	openIndex indexOpener
+	openIndex indexOpener // openIndex by default
 }
 
 const bootIDFile = "/proc/sys/kernel/random/boot_id"
@@ -43,6 +43,9 @@ const bootIDFile = "/proc/sys/kernel/random/boot_id"
 func (o *Options) fill() error {
 	if o.Dir == "" {
 		return errors.New("opening a store: no directory")
+	}
+	if o.openIndex == nil {
+		o.openIndex = openIndex
 	}
 	if o.FS == nil {
 		o.FS = OSFS{}

@@ -13,8 +13,9 @@ const (
 	lockName  = "lock"
 	indexName = "index"
 
-	// keepPause is how often the commit hint is written, if it moved, and the index's housekeeping runs.
-	keepPause = 500 * time.Millisecond
+	// keepPause is how often the commit hint is written, if it moved; sweepPause how often the index's housekeeping runs.
+	keepPause  = 500 * time.Millisecond
+	sweepPause = 100 * time.Millisecond
 )
 
 // Store is one node's log and index: core.Store, alone or under ha. All methods may be called from any goroutine.
@@ -111,6 +112,12 @@ func (s *Store) recover() (err error) {
 		return err
 	}
 	m := s.meta.get()
+	if p := s.index.position(); p != 0 && p < m.LogStart { // what led from there on was trimmed away
+		s.logf("the index at position %d is older than the log, which starts at %d: it is built anew", p, m.LogStart)
+		if err := s.index.reset(); err != nil {
+			return err
+		}
+	}
 	s.recovery.Unclean = m.unclean(s.o.BootID)
 	r, err := recoverLog(s.fs, s.dir, m, s.recovery.Unclean, s.index.position())
 	if err == nil && (r.offIndex || len(r.segments) == 0 && s.index.position() != 0) {
