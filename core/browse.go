@@ -32,6 +32,10 @@ func (q *queue) look(from persist.Seq, max int) (list []view, next persist.Seq, 
 			return nil, 0, err
 		}
 		full = full || len(stored) == max
+		if n := affordable(stored); n < len(stored) {
+			list = list[:before(list, stored[n].Seq)]
+			stored, full = stored[:n], true
+		}
 		list = q.join(list, stored)
 	}
 	list = list[:min(len(list), max)]
@@ -39,6 +43,26 @@ func (q *queue) look(from persist.Seq, max int) (list []view, next persist.Seq, 
 		next = list[len(list)-1].seq + 1
 	}
 	return slices.DeleteFunc(list, func(v view) bool { return v.msg == nil || q.purgedSince(v.seq) }), next, nil
+}
+
+// lookBytes bounds what one look reads into memory: who looks must not cost more than who consumes.
+const lookBytes = 16 << 20
+
+// affordable is how many entries, from the first on, are read at a time; one at least.
+func affordable(stored []persist.Entry) int {
+	bytes := 0
+	for i := range stored {
+		if bytes += int(stored[i].SizeBytes); bytes > lookBytes && i > 0 {
+			return i
+		}
+	}
+	return len(stored)
+}
+
+// before is how many of a sorted list come before s.
+func before(list []view, s persist.Seq) int {
+	n, _ := slices.BinarySearchFunc(list, s, func(v view, s persist.Seq) int { return compare(uint64(v.seq), uint64(s)) })
+	return n
 }
 
 // join adds what the store holds to what memory does, in order. What cannot be read has no message.

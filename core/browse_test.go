@@ -126,3 +126,29 @@ func TestBrowseOfATemporaryQueue(t *testing.T) {
 		t.Fatalf("%+v %v", page, err)
 	}
 }
+
+// A look at large messages reads so many that they fit the bound, and the next one goes on there.
+func TestBrowseIsBoundedInBytes(t *testing.T) {
+	r := newRig(t, smallWindow)
+	p := r.connect("")
+	large := func(m *Message) { m.Bare = append(m.Bare, make([]byte, 1<<20)...) }
+	p.fill(queueOf("q"), 1, 40, large)
+	p.fill(queueOf("q"), 41, 1, large, volatile)
+	seen, pages, cursor := 0, 0, ""
+	for {
+		page, err := r.b.Browse(queueOf("q"), cursor, 1000)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(page.Messages) > 24 { // the window is in memory already
+			t.Errorf("%d messages of a megabyte", len(page.Messages))
+		}
+		seen, pages = seen+len(page.Messages), pages+1
+		if cursor = page.Next; cursor == "" {
+			break
+		}
+	}
+	if seen != 41 || pages < 3 {
+		t.Errorf("%d messages on %d pages", seen, pages)
+	}
+}
