@@ -65,8 +65,12 @@ func (m *Meta) encode(seq uint64) ([]byte, error) {
 		le.PutUint16(b[at:], uint16(len(s)))
 		at += 2 + copy(b[at+2:], s)
 	}
-	le.PutUint32(b[metaSlotBytes-4:], crc32.Checksum(b[:metaSlotBytes-4], castagnoli))
+	sealMeta(b)
 	return b, nil
+}
+
+func sealMeta(b []byte) {
+	binary.LittleEndian.PutUint32(b[metaSlotBytes-4:], crc32.Checksum(b[:metaSlotBytes-4], castagnoli))
 }
 
 // unclean says that bytes which counted may be gone: they were not synced when the machine went down (ha.md 4.2).

@@ -3,6 +3,7 @@ package persist
 import (
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"hash/crc32"
 	"io"
 	"sync"
@@ -126,6 +127,9 @@ func (l *Log) scanSegment(first Pos, f func(op *Op) bool) error {
 		return err
 	}
 	defer l.segs.unpin(g)
+	if g.first != first {
+		return fmt.Errorf("reading the segment at %d: %w", first, ErrNotFound)
+	}
 	br := newBatchReader(file, first, first, min(Pos(l.received.Load()), l.endOf(g)))
 	for br.pos < br.limit {
 		h, batch, why, err := br.next()
