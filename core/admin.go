@@ -72,7 +72,7 @@ func (b *Broker) named(d Destination) (*queue, error) {
 func (q *queue) info() QueueInfo {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	q.load()
+	q.glance()
 	i := QueueInfo{Name: q.dest.Name, Kind: q.dest.Kind.String(), ID: uint64(q.id), Depth: q.depth, Bytes: q.bytes,
 		InFlight: uint64(q.inFlight), InMemory: uint64(q.window + q.volatile), Consumers: len(q.subs), Enqueued: q.enqueued,
 		Dequeued: q.dequeued, Expired: q.expired, Dead: q.buried, Paused: q.paused}

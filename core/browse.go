@@ -22,7 +22,7 @@ type view struct {
 // holds. It reads the disk. The next look is to begin at next; 0 is the end.
 func (q *queue) look(from persist.Seq, max int) (list []view, next persist.Seq, err error) {
 	q.mu.Lock()
-	q.load()
+	q.glance()
 	list = q.inMemory(from, max)
 	q.mu.Unlock()
 	full := len(list) == max

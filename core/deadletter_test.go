@@ -41,6 +41,19 @@ func TestExpiredDurableIsADeadLetterAndOthersAreGone(t *testing.T) {
 	p.want("1")
 }
 
+// The queue is looked at when the first wakes; that must not make it forget the second.
+func TestExpiryAfterADelay(t *testing.T) {
+	r := newRig(t)
+	p := r.connect("")
+	p.fill(queueOf("q"), 1, 1, notBefore(r.now+1000))
+	p.fill(queueOf("q"), 2, 1, expires(r.now+2000))
+	r.sleep(1000)
+	r.sleep(1000)
+	if i := r.queue("q"); i.Expired != 1 {
+		t.Errorf("%+v", i)
+	}
+}
+
 func TestExpiryBehindTheWindow(t *testing.T) {
 	r := newRig(t, smallWindow)
 	p := r.connect("")

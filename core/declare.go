@@ -217,7 +217,7 @@ func (c *Client) undeclare(op *Op) {
 // empty takes everything out of memory, deliveries in flight too; what the log holds of it is the caller's to remove.
 // It says how many entries were live.
 func (q *queue) empty() (n uint64) {
-	q.load()
+	q.glance()
 	n = q.depth
 	for _, s := range q.subs {
 		for e := s.flight.head; e != nil; e = s.flight.head {

@@ -67,8 +67,16 @@ type queue struct {
 	timed  bool // it is in the broker's list of queues that time concerns; that list's lock guards it
 }
 
-// load looks at what the store holds, once.
+// load looks at what the store holds, once, and has its first messages read, as they may have expired.
 func (q *queue) load() {
+	if !q.loaded {
+		q.glance()
+		q.b.timed.add(q, q.b.nowMs())
+	}
+}
+
+// glance is load for those who only ask how many there are.
+func (q *queue) glance() {
 	if q.loaded {
 		return
 	}

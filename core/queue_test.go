@@ -201,18 +201,16 @@ func TestDrainOfAPausedQueueIsAnswered(t *testing.T) {
 func TestDrainThatIsTakenBackDropsNoCredit(t *testing.T) {
 	r := newRig(t, smallWindow)
 	p := r.connect("")
-	p.fill(queueOf("q"), 1, 50)
-	r.stop()
-	p = r.connect("")
+	p.fill(queueOf("q"), 1, 300)
 	p.consume(1, queueOf("q"), 0)
-	// The window is read back at the next Tick: until then the drain is not answered.
-	p.send(Op{Kind: OpCredit, Sub: 1, Limit: 5, Drain: true})
-	p.send(Op{Kind: OpCredit, Sub: 1, Limit: 60})
-	if got := p.take(); len(got) != 50 || len(p.drained) != 0 {
+	// The rest is read back at the next Tick: until then the drain is not answered.
+	p.send(Op{Kind: OpCredit, Sub: 1, Limit: 200, Drain: true})
+	p.send(Op{Kind: OpCredit, Sub: 1, Limit: 500})
+	if got := p.take(); len(got) != 300 || len(p.drained) != 0 {
 		t.Errorf("%d deliveries, %d answers to a drain", len(got), len(p.drained))
 	}
-	p.fill(queueOf("q"), 51, 1)
-	p.want("51")
+	p.fill(queueOf("q"), 301, 1)
+	p.want("301")
 }
 
 // smallWindow makes a queue page after a few messages.

@@ -64,7 +64,10 @@ func (s *subscription) take() bool {
 }
 
 // attach adds a consumer.
-func (q *queue) attach(s *subscription) { q.subs = append(q.subs, s) }
+func (q *queue) attach(s *subscription) {
+	q.load()
+	q.subs = append(q.subs, s)
+}
 
 // detach takes s away; what it had in flight returns, in order, and is dispatched to others. failed counts it as an
 // attempt (MQTT, `$queue`).

@@ -128,8 +128,13 @@ func (q *queue) onTime() {
 	if q.nextExpiryMs != 0 && q.nextExpiryMs <= nowMs {
 		q.expireReady(nowMs)
 	}
+	if q.nextExpiryMs != 0 {
+		q.concernTime()
+	}
 	q.dispatch()
-	q.first() // what expires behind the window is read back, so that it does
+	if q.loaded && (len(q.subs) > 0 || !q.b.tight()) {
+		q.first() // what expires behind the window is read back, so that it does
+	}
 	q.unlock()
 }
 
@@ -143,9 +148,6 @@ func (q *queue) expireReady(nowMs int64) {
 			}
 			e = next
 		}
-	}
-	if q.nextExpiryMs != 0 {
-		q.concernTime()
 	}
 }
 
