@@ -2,7 +2,6 @@ package mqtt
 
 import (
 	"bytes"
-	"errors"
 	"strings"
 	"testing"
 	"time"
@@ -50,15 +49,16 @@ func (w *world) start() {
 
 func (w *world) stop() {
 	w.broker.Shutdown()
-	if err := w.store.Close(); err != nil && !errors.Is(err, persist.ErrClosed) {
-		w.Error(err)
-	}
+	w.must(w.store.Close())
 }
 
 // crash ends the broker's life as kill -9 does, and begins another one.
 func (w *world) crash() {
 	fs := w.fs.Kill()
-	w.stop()
+	w.broker.Shutdown()
+	if err := w.store.Close(); err == nil {
+		w.Fatal("a store closed well, though its files are gone")
+	}
 	w.fs = fs
 	w.start()
 }
