@@ -95,6 +95,7 @@ func (f *faulty) again(want ...string) {
 	f.t.Helper()
 	f.fs.Heal()
 	s := openTest(f.t, f.o, f.disk).lead()
+	s.await(s.end())
 	seen := s.fake().messages()
 	for i, id := range want {
 		if i >= len(seen) || seen[i] != id {
@@ -280,7 +281,7 @@ func TestFullDisk(t *testing.T) {
 		s.confirm(e)
 	}
 	s.confirm(end)
-	if sent < 40 {
+	if sent < 36 { // three segments but for the room for acks; meta takes half of the fourth
 		t.Errorf("refused after %d messages; %+v", sent, s.Usage())
 	}
 	acks := 0
