@@ -74,7 +74,7 @@ func Start(ctx context.Context, o Options) (_ *Node, err error) {
 	life, n.quit = context.WithCancel(context.WithoutCancel(ctx))
 	defer func() {
 		if err != nil {
-			err = errors.Join(err, n.takeDown(ctx))
+			err = errors.Join(err, n.takeDown(ctx), n.release())
 		}
 	}()
 	if err := n.openStore(ctx); err != nil {
@@ -258,7 +258,15 @@ func (n *Node) Stop(ctx context.Context) error {
 	if err == nil {
 		n.log.Info().Msg("Stopped")
 	}
-	return err
+	return errors.Join(err, n.release()) // whoever waits for the pid file finds all said and done
+}
+
+// release gives the data directory up.
+func (n *Node) release() error {
+	if n.pid == nil {
+		return nil
+	}
+	return n.pid.Release()
 }
 
 // takeDown undoes what was begun, last things first.
@@ -282,12 +290,8 @@ func (n *Node) takeDown(ctx context.Context) error {
 	clients.Wait()
 	n.quit()
 	n.running.Wait()
-	var errs []error
-	if n.store != nil {
-		errs = append(errs, n.store.Close())
+	if n.store == nil {
+		return nil
 	}
-	if n.pid != nil {
-		errs = append(errs, n.pid.Release())
-	}
-	return errors.Join(errs...)
+	return n.store.Close()
 }
