@@ -29,6 +29,7 @@ type script struct {
 	machine peer.Machine[Packet]
 	out     peer.Out[Packet]
 	wake    time.Time
+	deaf    bool
 	tickets []core.Ticket
 	tags    map[core.Tag]int
 	deliv   int
@@ -114,6 +115,8 @@ func (s *script) line(line string) {
 		s.complete(w)
 	case "deliver":
 		s.deliver(w)
+	case "deaf": // at the next Tick
+		s.deaf = true
 	case "advance":
 		d, err := time.ParseDuration(rest)
 		if err != nil {
@@ -121,6 +124,7 @@ func (s *script) line(line string) {
 		}
 		s.now = s.now.Add(d)
 		if !s.wake.IsZero() && !s.wake.After(s.now) {
+			s.out.Deaf, s.deaf = s.deaf, false
 			s.machine.Tick(s.now, &s.out)
 		}
 	case "evict":

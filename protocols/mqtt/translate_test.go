@@ -254,3 +254,20 @@ func TestReasonCodes(t *testing.T) {
 		t.Errorf("a reason of %d bytes", len(e.text))
 	}
 }
+
+// FuzzContent holds that no stored bytes make the reader panic, and that what it reads can be said in MQTT 5 again.
+func FuzzContent(f *testing.F) {
+	f.Add([]byte("\x00x"))
+	f.Add([]byte("\x0d\x01\x01\x26\x00\x04type\x00\x01Tx"))
+	f.Add([]byte("\x05\x08\x00\x02a/x"))
+	f.Fuzz(func(t *testing.T, bare []byte) {
+		c, err := (&core.Message{Format: Format, Bare: bare}).Content()
+		if err != nil {
+			return
+		}
+		_, back := bring(t, core.Header{Priority: core.DefaultPriority}, c)
+		if string(back.Body) != string(c.Body) || back.ContentType != c.ContentType || back.Type != c.Type || back.GroupID != c.GroupID {
+			t.Fatalf("%+v comes back as %+v", c, back)
+		}
+	})
+}
