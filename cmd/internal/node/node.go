@@ -91,6 +91,9 @@ func Start(ctx context.Context, o Options) (_ *Node, err error) {
 	if err := n.serveAdmin(ctx, life); err != nil {
 		return nil, err
 	}
+	if ctx.Err() != nil {
+		return nil, interrupted(ctx)
+	}
 	for _, l := range n.listeners {
 		go func() {
 			defer close(l.served)
@@ -159,10 +162,14 @@ func (n *Node) await(ctx context.Context, p persist.Pos) error {
 		case err := <-n.failed:
 			return fmt.Errorf("the store: %w", err)
 		case <-ctx.Done():
-			return fmt.Errorf("the start was interrupted: %w", context.Cause(ctx))
+			return interrupted(ctx)
 		}
 	}
 	return nil
+}
+
+func interrupted(ctx context.Context) error {
+	return fmt.Errorf("the start was interrupted: %w", context.Cause(ctx))
 }
 
 func (n *Node) openBroker() (err error) {
