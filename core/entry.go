@@ -31,7 +31,7 @@ type entry struct {
 	sizeBytes  uint32
 	attempts   uint32
 	state      entryState
-	returned   bool   // somebody was sent it before
+	returned   bool   // somebody was sent it before, or may have been before a crash
 	received   bool   // QoS 2: the peer has it
 	inTx       bool   // an open transaction settles it
 	cost       uint32 // of memory, as counted; 0 it is not
@@ -141,6 +141,7 @@ type lane struct {
 	tail   uint64 // highest counter given out
 	loaded uint64
 	hole   uint64
+	born   uint64 // highest counter given out before this life: whoever holds those may have been sent it
 	purged uint64 // what has a counter up to here was purged: it does not come back
 	beyond int    // logged entries above the hole: held or pending
 	class  uint8

@@ -270,7 +270,7 @@ func (m *machine) crash(t *rapid.T) {
 	m.live = slices.DeleteFunc(m.live, func(x *modelMessage) bool { return !x.durable })
 	m.dead, m.volatile = m.dead-m.volatile, 0
 	for _, x := range m.live {
-		x.holder, x.tx, x.shunned, x.returned = nil, false, nil, x.attempts > 0
+		x.holder, x.tx, x.shunned, x.returned = nil, false, nil, true
 	}
 	m.reconnect()
 }

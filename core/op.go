@@ -164,7 +164,7 @@ type Delivery struct {
 	Message  *Message
 	Seq      uint64   // place in its source: an inbox's counts up by one from 1, and MQTT packet ids derive from it
 	Attempts uint32   // failed deliveries before this one
-	Returned bool     // it was sent to somebody before
+	Returned bool     // it was sent to somebody before, or may have been before a crash
 	Received bool     // QoS 2: the peer has it already: send PUBREL, not PUBLISH
 	Retained bool     // sent because the topic held it when the filter came
 	QoS      uint8    // inbox: the highest granted by the filters that match, not above the message's own

@@ -313,7 +313,7 @@ func (q *queue) restore(x *persist.Entry, m *Message) {
 		return
 	}
 	e := &entry{q: q, msg: m, seq: x.Seq, pos: x.Message, sizeBytes: x.SizeBytes, share: x.SizeBytes, attempts: x.Attempts,
-		grant: readNote(x.Note), expiresMs: x.ExpiryMs, returned: x.Attempts > 0, received: x.Assign.State == assignReceived}
+		grant: readNote(x.Note), expiresMs: x.ExpiryMs, returned: q.mayBeReturned(x), received: x.Assign.State == assignReceived}
 	if e.received {
 		e.msg, e.returned = nil, true
 	}
@@ -326,6 +326,12 @@ func (q *queue) restore(x *persist.Entry, m *Message) {
 		return
 	}
 	q.makeReady(e)
+}
+
+// mayBeReturned says that somebody was sent a stored entry, or may have been before this life: the log does not know, and DUP
+// must be set on whatever goes out again [MQTT-3.3.1-1].
+func (q *queue) mayBeReturned(x *persist.Entry) bool {
+	return x.Attempts > 0 || x.Seq.Counter() <= q.lane(uint8(x.Seq.Class())).born
 }
 
 // assignReceived is an Assignment's state: the peer has the message, and its PUBCOMP is awaited.

@@ -91,7 +91,7 @@ func (q *queue) glance() {
 			continue
 		}
 		l := q.lane(uint8(c))
-		l.tail = s.Tails[c]
+		l.tail, l.born = s.Tails[c], s.Tails[c]
 		if s.Heads[c] != 0 {
 			l.loaded, l.hole = s.Heads[c]-1, s.Tails[c]
 		}
