@@ -45,7 +45,7 @@ func (c *goAMQP) send(ctx context.Context, address string, m message) error {
 		}
 		c.senders[address] = sender
 	}
-	out := &amqp.Message{Header: &amqp.MessageHeader{Durable: true}, Properties: &amqp.MessageProperties{}}
+	out := &amqp.Message{Header: &amqp.MessageHeader{Durable: true, Priority: 4}, Properties: &amqp.MessageProperties{}}
 	if m.Text != nil {
 		out.Value = *m.Text
 	} else {

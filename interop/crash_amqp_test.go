@@ -67,7 +67,7 @@ func (j *amqpCrash) run(ctx context.Context) {
 
 func (j *amqpCrash) sendOne(ctx context.Context, id string, size int) error {
 	j.mark(j.sent, id)
-	err := j.sender.Send(ctx, &amqp.Message{Header: &amqp.MessageHeader{Durable: true}, Data: [][]byte{bodyFor(id, size)}}, nil)
+	err := j.sender.Send(ctx, &amqp.Message{Header: &amqp.MessageHeader{Durable: true, Priority: 4}, Data: [][]byte{bodyFor(id, size)}}, nil)
 	if err == nil {
 		j.mark(j.confirmed, id)
 	}
