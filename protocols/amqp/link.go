@@ -127,7 +127,7 @@ func (s *session) onAttach(a *attach) {
 
 func (s *session) endpointFor(a *attach) endpoint {
 	base := link{session: s, name: a.name, handle: a.handle, role: !a.role, sndMode: a.sndMode, rcvMode: a.rcvMode}
-	if a.role == roleReceiver {
+	if a.role { // the peer receives
 		return &sender{link: base}
 	}
 	first := a.initialDeliveryCount.or(0)

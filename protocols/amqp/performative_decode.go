@@ -91,7 +91,7 @@ func (p *transfer) decode(c *cursor) {
 		return
 	}
 	p.rcvMode = optUint{}
-	if c.buf != nil && len(c.buf) > 0 && c.buf[0] != codeNull {
+	if len(c.buf) > 0 && c.buf[0] != codeNull {
 		p.rcvMode = some(uint32(c.ubyte(rcvFirst)))
 	} else {
 		c.next()
