@@ -11,16 +11,19 @@ import (
 	"github.com/havenmq/havenmq/protocols/amqp"
 	"github.com/havenmq/havenmq/protocols/mqtt"
 	"github.com/havenmq/havenmq/protocols/peer"
+	"github.com/havenmq/havenmq/protocols/stomp"
 )
 
 // formats are all protocols' messages: whatever the connectors, a stored message can be read.
-var formats = []core.Format{amqp.Format, mqtt.Format}
+var formats = []core.Format{amqp.Format, mqtt.Format, stomp.Format}
 
 // handler makes the handler of a connector's protocol; nil: this build has none.
 func handler(scheme, brokerName, version string, o peer.Options) peer.Handler {
 	switch scheme {
 	case "amqp":
 		return peer.NewHandler(amqp.New(amqp.Options{ContainerID: brokerName, Version: version}), o)
+	case "stomp":
+		return peer.NewHandler(stomp.New(stomp.Options{Version: version}), o)
 	case "mqtt":
 		return peer.NewHandler(mqtt.New(mqtt.Options{}), o)
 	}

@@ -1,0 +1,101 @@
+package stomp
+
+// appendUnescaped undoes the escapes of a version: \n \c \\ and, in 1.2, \r. False: b has another one, which the
+// specification wants treated as fatal.
+func appendUnescaped(dst, b []byte, v version) ([]byte, bool) {
+	for i := 0; i < len(b); i++ {
+		if b[i] != '\\' {
+			dst = append(dst, b[i])
+			continue
+		}
+		if i++; i == len(b) {
+			return dst, false
+		}
+		switch b[i] {
+		case 'n':
+			dst = append(dst, '\n')
+		case 'c':
+			dst = append(dst, ':')
+		case '\\':
+			dst = append(dst, '\\')
+		case 'r':
+			if v != v12 {
+				return dst, false
+			}
+			dst = append(dst, '\r')
+		default:
+			return dst, false
+		}
+	}
+	return dst, true
+}
+
+// appendEscaped writes a header's name or value for a version. In 1.0, which has no escapes, a line feed, and a colon in a
+// name, are written as later versions escape them, because they would make another header of the rest; so is a
+// carriage return for those that read lines by CRLF. A NUL, which many clients take for the frame's end, becomes
+// U+FFFD.
+func appendEscaped[T string | []byte](dst []byte, s T, v version, name bool) []byte {
+	from := 0
+	for i := range len(s) {
+		b := s[i]
+		if b > ':' && b != '\\' {
+			continue
+		}
+		e := escapeOf(b, v, name)
+		if e == "" {
+			continue
+		}
+		dst = append(dst, s[from:i]...)
+		dst = append(dst, e...)
+		from = i + 1
+	}
+	return append(dst, s[from:]...)
+}
+
+func escapeOf(b byte, v version, name bool) string {
+	switch b {
+	case 0:
+		return "\uFFFD"
+	case '\n':
+		return `\n`
+	case '\r':
+		if v != v11 {
+			return `\r`
+		}
+	case ':':
+		if v >= v11 || name {
+			return `\c`
+		}
+	case '\\':
+		if v >= v11 {
+			return `\\`
+		}
+	}
+	return ""
+}
+
+// appendReescaped writes header lines that are escaped as in 1.2 for another version.
+func appendReescaped(dst, block []byte, v version) []byte {
+	if v == v12 {
+		return append(dst, block...)
+	}
+	for i := 0; i < len(block); i++ {
+		b := block[i]
+		if b != '\\' || i+1 == len(block) {
+			dst = append(dst, b)
+			continue
+		}
+		i++
+		switch e := block[i]; {
+		case e == 'r' && v == v11:
+			dst = append(dst, '\r')
+		case e == 'c' && v == v10:
+			dst = append(dst, ':')
+		case e == '\\' && v == v10:
+			dst = append(dst, '\\')
+		default:
+			dst = append(dst, '\\', e)
+		}
+	}
+	return dst
+}

@@ -1,0 +1,271 @@
+package stomp
+
+import (
+	"time"
+
+	"github.com/havenmq/havenmq/core"
+	"github.com/havenmq/havenmq/protocols/peer"
+)
+
+// phase is how far a connection has come. It only grows.
+type phase uint8
+
+const (
+	phaseNew        phase = iota // CONNECT is awaited
+	phaseConnecting              // the core has not answered OpConnect
+	phaseOpen                    // CONNECTED is out
+	phaseLeaving                 // DISCONNECT came
+	phaseClosed                  // we said, or were told, goodbye
+)
+
+// session is a STOMP connection's state machine, peer.Machine[Frame].
+type session struct {
+	options Options
+	dialect *dialect
+
+	// For the length of one call from the rim.
+	out *peer.Out[Frame]
+	now time.Time
+
+	phase    phase
+	clientID string
+	lastIn   time.Time
+	lastOut  time.Time
+	expects  time.Duration // something comes in at least this often; 0 never mind
+	promises time.Duration // something goes out at least this often; 0 never mind
+
+	pending   []pending // ops that the core has not answered, oldest first
+	firstSlot core.Ticket
+	subs      map[string]*subscription // by id
+	slots     []*subscription          // by the low bits of SubID, of what is not over
+	lastSub   core.SubID
+	txs       map[string]core.TxID
+	lastTx    core.TxID
+	temps     map[core.Destination]struct{}
+	targets   map[string]target // what SEND names
+	lastName  string
+	last      target
+	seq       uint64 // of deliveries
+
+	acked   []core.Tag // accepted, and not told the core yet
+	ackedOf *subscription
+}
+
+// pending is what an op's completion is for.
+type pending struct {
+	kind    pendingKind
+	receipt []byte // nil: none was asked for
+	sub     *subscription
+}
+
+type pendingKind uint8
+
+const (
+	pendOther pendingKind = iota
+	pendConnect
+	pendSubscribe
+	pendLeave
+)
+
+// pend remembers what the ticket that it returns is for: tickets count up, so that the oldest is the first.
+func (s *session) pend(p pending) core.Ticket {
+	if len(s.pending) >= maxPending {
+		s.fail(errOverwhelmed, nil)
+		return 0
+	}
+	s.pending = append(s.pending, p)
+	return s.firstSlot + core.Ticket(len(s.pending))
+}
+
+// Done answers an op.
+func (s *session) Done(c *core.Completion, now time.Time, out *peer.Out[Frame]) {
+	s.enter(now, out)
+	if len(s.pending) == 0 {
+		return
+	}
+	p := s.pending[0]
+	s.pending[0] = pending{}
+	s.pending = s.pending[1:]
+	s.firstSlot++
+	if s.phase == phaseClosed {
+		return
+	}
+	if c.Err != nil {
+		s.refused(&p, c.Err)
+		return
+	}
+	switch p.kind {
+	case pendConnect:
+		s.connected(c)
+	case pendSubscribe:
+		p.sub.confirmed = true
+		s.credit(p.sub)
+	}
+	s.receipt(p.receipt)
+	if p.kind == pendLeave {
+		s.phase = phaseClosed
+		s.out.Close = peer.ErrGoodbye
+	}
+}
+
+// refused ends the connection over what the core refused: STOMP has no other way to say no (1.2, "ERROR"). What was a
+// repeat is done already, and nothing is left to do for what is gone with its subscription.
+func (s *session) refused(p *pending, err error) {
+	if e := asCore(err); e != nil && e.Code == core.CodeDuplicate {
+		s.receipt(p.receipt)
+		return
+	}
+	s.fail(wireErrorOf(err), p.receipt)
+}
+
+func asCore(err error) *core.Error {
+	e, _ := err.(*core.Error)
+	return e
+}
+
+func (s *session) receipt(id []byte) {
+	if id != nil {
+		s.send(Frame{command: cmdReceipt, receipt: id})
+	}
+}
+
+// receiptOf copies what a frame asks to be told when it is done.
+func receiptOf(f *Frame) []byte {
+	if !f.has("receipt") {
+		return nil
+	}
+	return append([]byte{}, f.get("receipt")...)
+}
+
+func (s *session) enter(now time.Time, out *peer.Out[Frame]) { s.now, s.out = now, out }
+
+func (s *session) send(f Frame) {
+	s.lastOut = s.now
+	s.out.Send(f)
+}
+
+// fail says ERROR and closes (1.2, "ERROR").
+func (s *session) fail(e *wireError, receipt []byte) { s.failWith(e, receipt, e) }
+
+func (s *session) failWith(e *wireError, receipt []byte, why error) {
+	if s.phase == phaseClosed {
+		return
+	}
+	s.settleAcked()
+	s.phase = phaseClosed
+	s.send(e.frame(receipt))
+	s.out.Close = why
+}
+
+// Malformed answers bytes that are no frame.
+func (s *session) Malformed(err error, now time.Time, out *peer.Out[Frame]) {
+	s.enter(now, out)
+	s.failWith(wireErrorOf(err), nil, err)
+}
+
+// Evict passes on why the broker ends the connection.
+func (s *session) Evict(err error, now time.Time, out *peer.Out[Frame]) {
+	s.enter(now, out)
+	s.failWith(wireErrorOf(err), nil, err)
+}
+
+// Receive takes a frame.
+func (s *session) Receive(f Frame, now time.Time, out *peer.Out[Frame]) {
+	s.enter(now, out)
+	s.lastIn, s.dialect.arrived = now, false
+	if s.phase >= phaseLeaving || f.command == cmdBeat {
+		return
+	}
+	if f.command != cmdAck {
+		s.settleAcked() // in the order in which they came
+	}
+	first := f.command == cmdConnect || f.command == cmdStomp
+	var e *wireError
+	switch {
+	case first && s.phase == phaseNew:
+		e = s.connect(&f)
+	case first:
+		e = errConnected
+	case s.phase == phaseNew:
+		e = errNotConnected
+	default:
+		e = s.request(&f)
+	}
+	if e != nil {
+		s.fail(e, receiptOf(&f))
+	}
+}
+
+func (s *session) request(f *Frame) *wireError {
+	switch f.command {
+	case cmdSend:
+		return s.publish(f)
+	case cmdAck:
+		return s.acknowledge(f, core.Accepted)
+	case cmdNack:
+		return s.acknowledge(f, core.Rejected)
+	case cmdSubscribe:
+		return s.subscribe(f)
+	case cmdUnsubscribe:
+		return s.unsubscribe(f)
+	case cmdBegin:
+		return s.begin(f)
+	case cmdCommit:
+		return s.endTx(f, core.OpCommit)
+	case cmdAbort:
+		return s.endTx(f, core.OpRollback)
+	}
+	return s.disconnect(f)
+}
+
+// disconnect leaves once all before it is done, which the receipt says (1.2, "DISCONNECT").
+func (s *session) disconnect(f *Frame) *wireError {
+	s.phase = phaseLeaving
+	s.out.Do(core.Op{Kind: core.OpDisconnect, ExpiryS: core.ExpiryKeep})
+	s.out.Do(core.Op{Kind: core.OpBarrier, Ticket: s.pend(pending{kind: pendLeave, receipt: receiptOf(f)})})
+	return nil
+}
+
+// Flush tells the core of what was acknowledged since.
+func (s *session) Flush(now time.Time, out *peer.Out[Frame]) {
+	s.enter(now, out)
+	if s.phase == phaseOpen {
+		s.settleAcked()
+	}
+}
+
+// Tick keeps the heart-beats that were agreed on (1.2, "Heart-beating"). Twice the time is what a peer has: the network
+// may hold a beat back.
+func (s *session) Tick(now time.Time, out *peer.Out[Frame]) {
+	s.enter(now, out)
+	if s.phase != phaseOpen {
+		return
+	}
+	if out.Deaf || s.dialect.arrived {
+		s.lastIn, s.dialect.arrived = now, false
+	}
+	if s.expects > 0 && now.Sub(s.lastIn) >= 2*s.expects {
+		s.fail(errSilent, nil)
+		return
+	}
+	if s.promises > 0 && now.Sub(s.lastOut) >= s.promises {
+		s.send(Frame{command: cmdBeat})
+	}
+	s.wake()
+}
+
+// wake asks for the next Tick.
+func (s *session) wake() {
+	var at time.Time
+	if s.expects > 0 {
+		at = s.lastIn.Add(2 * s.expects)
+	}
+	if s.promises > 0 {
+		if beat := s.lastOut.Add(s.promises); at.IsZero() || beat.Before(at) {
+			at = beat
+		}
+	}
+	if !at.IsZero() {
+		s.out.Wake = at
+	}
+}

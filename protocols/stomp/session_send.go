@@ -1,0 +1,128 @@
+package stomp
+
+import (
+	"github.com/havenmq/havenmq/core"
+)
+
+// publish takes SEND.
+func (s *session) publish(f *Frame) *wireError {
+	tx, e := s.txOf(f)
+	if e != nil {
+		return e
+	}
+	name := f.get("destination")
+	if name == nil {
+		return errDestination
+	}
+	t, e := s.target(name)
+	if e != nil {
+		return e
+	}
+	m, e := s.message(f, t.dest)
+	if e != nil {
+		return e
+	}
+	s.out.Do(core.Op{Kind: core.OpPublish, Message: m, Tx: tx, Ticket: s.pend(pending{receipt: receiptOf(f)})})
+	return nil
+}
+
+// target is where SEND's destination leads.
+type target struct{ dest core.Destination }
+
+// target remembers what names mean, so that a message to a known one costs a comparison.
+func (s *session) target(name []byte) (target, *wireError) {
+	if string(name) == s.lastName && s.lastName != "" {
+		return s.last, nil
+	}
+	t, known := s.targets[string(name)]
+	if !known {
+		d, ok := destinationOf(string(name))
+		if !ok {
+			return t, errPrefix
+		}
+		t = target{s.own(d)}
+		if s.targets == nil || len(s.targets) >= maxKnownTargets {
+			s.targets = map[string]target{}
+		}
+		s.targets[string(name)] = t
+	}
+	s.lastName, s.last = string(name), t
+	return t, nil
+}
+
+// own turns the name of a temporary destination of this connection into the core's. Another connection's has the core's
+// name already: it came as a reply-to.
+func (s *session) own(d core.Destination) core.Destination {
+	if !d.Kind.Temporary() {
+		return d
+	}
+	mine := core.Destination{Kind: d.Kind, Name: s.dialect.temp + d.Name}
+	if _, declared := s.temps[mine]; declared {
+		return mine
+	}
+	return d
+}
+
+// declare makes a temporary destination of this connection, unless it is there.
+func (s *session) declare(d core.Destination) core.Destination {
+	mine := s.own(d)
+	if mine != d || !d.Kind.Temporary() {
+		return mine
+	}
+	mine.Name = s.dialect.temp + d.Name
+	if s.temps == nil {
+		s.temps = map[core.Destination]struct{}{}
+	}
+	s.temps[mine] = struct{}{}
+	s.targets, s.lastName = nil, ""
+	s.out.Do(core.Op{Kind: core.OpDeclare, Dest: mine, Ticket: s.pend(pending{})})
+	return mine
+}
+
+// txOf is the transaction that a frame belongs to; 0 none.
+func (s *session) txOf(f *Frame) (core.TxID, *wireError) {
+	name := f.get("transaction")
+	if name == nil {
+		return 0, nil
+	}
+	tx := s.txs[string(name)]
+	if tx == 0 {
+		return 0, errNoTx
+	}
+	return tx, nil
+}
+
+// begin takes BEGIN.
+func (s *session) begin(f *Frame) *wireError {
+	name := f.get("transaction")
+	switch {
+	case len(name) == 0:
+		return errTxName
+	case s.txs[string(name)] != 0:
+		return errTxOpen
+	case len(s.txs) >= maxTransactions:
+		return errManyTxs
+	}
+	if s.txs == nil {
+		s.txs = map[string]core.TxID{}
+	}
+	s.lastTx++
+	s.txs[string(name)] = s.lastTx
+	s.out.Do(core.Op{Kind: core.OpBegin, Tx: s.lastTx, Ticket: s.pend(pending{receipt: receiptOf(f)})})
+	return nil
+}
+
+// endTx takes COMMIT and ABORT.
+func (s *session) endTx(f *Frame, kind core.OpKind) *wireError {
+	name := f.get("transaction")
+	if len(name) == 0 {
+		return errTxName
+	}
+	tx := s.txs[string(name)]
+	if tx == 0 {
+		return errNoTx
+	}
+	delete(s.txs, string(name))
+	s.out.Do(core.Op{Kind: kind, Tx: tx, Ticket: s.pend(pending{receipt: receiptOf(f)})})
+	return nil
+}
