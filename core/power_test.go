@@ -1,0 +1,567 @@
+package core
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"slices"
+	"strconv"
+	"testing"
+	"time"
+)
+
+// A power loss test plays a seeded load through a Broker, takes the power away at a random operation of the disk (also
+// while the store is being recovered), opens again what the disk holds then, and compares: nothing that was confirmed is
+// missing, nothing that was confirmed as settled is back, QoS 2 and transactions are exactly once, all or nothing.
+//
+//	go test ./core -run TestPowerLoss                       a few hundred seeds
+//	go test ./core -run TestPowerLoss -seed 4711            one, as often as you like
+//	HAVENMQ_POWER_LOSSES=10000 go test ./core -run TestPowerLoss -timeout 1h
+
+var seedFlag = flag.Uint64("seed", 0, "play this seed of TestPowerLoss alone")
+
+const (
+	powerSeeds    = 300
+	powerLives    = 4  // of the broker, in one seed
+	powerSteps    = 60 // of the load, in one life
+	powerPatience = 20 * time.Second
+)
+
+// powerDisk is what outlives a broker.
+type powerDisk interface {
+	// open recovers the store and leads; the power may go meanwhile.
+	open() (Store, error)
+	// arm has the power go at the n-th operation from now.
+	arm(n int)
+	// off cuts the power, if it is not, ends the store, and makes the disk what is left.
+	off(rng *rand.Rand)
+	// quiet waits until all that was appended is committed, or the power is gone: false.
+	quiet() bool
+	// check looks at the store's own promises.
+	check() error
+}
+
+func TestPowerLoss(t *testing.T) {
+	seeds := uint64(powerSeeds)
+	if s := os.Getenv("HAVENMQ_POWER_LOSSES"); s != "" {
+		n, err := strconv.ParseUint(s, 10, 64)
+		if err != nil {
+			t.Fatal(err)
+		}
+		seeds = n
+	}
+	first := uint64(1)
+	if *seedFlag != 0 {
+		first, seeds = *seedFlag, 1
+	}
+	losses := 0
+	for seed := first; seed < first+seeds && !t.Failed(); seed++ {
+		losses += playPower(t, seed, &memoryDisk{store: newMemStore(t)})
+	}
+	t.Logf("%d power losses in %d seeds", losses, seeds)
+}
+
+// playPower plays one seed and says how often the power went.
+func playPower(t *testing.T, seed uint64, disk powerDisk) (losses int) {
+	p := &power{t: t, seed: seed, rng: rand.New(rand.NewPCG(seed, 7)), disk: disk, now: rigStartMs}
+	p.init()
+	for life := range powerLives {
+		if life > 0 {
+			disk.arm(1 + p.rng.IntN(300))
+			losses++
+		} else {
+			disk.arm(1 << 30)
+		}
+		for !p.open() { // the power went while it was recovered
+			disk.off(p.rng)
+			losses++
+			disk.arm(1 + p.rng.IntN(300))
+		}
+		if life == 0 {
+			disk.arm(1 + p.rng.IntN(400))
+		}
+		p.verify()
+		p.play(powerSteps)
+		p.end()
+		disk.off(p.rng)
+		if t.Failed() {
+			break
+		}
+	}
+	disk.arm(1 << 30)
+	if !p.open() {
+		t.Fatalf("seed %d: the store does not open: %v", seed, p.failed)
+	}
+	p.verify()
+	if err := disk.check(); err != nil {
+		p.errorf("%v", err)
+	}
+	p.end()
+	disk.off(p.rng)
+	if t.Failed() {
+		t.Logf("replay: go test ./core -run TestPowerLoss -seed %d", seed)
+	}
+	return losses + 1
+}
+
+// unit is a group of changes that happen together or not at all.
+type powerUnit struct {
+	brings    []*powerMessage
+	takes     []*powerMessage
+	confirmed bool
+	purge     bool
+	// What is found after the power loss: that it happened, and that it did not.
+	happened, not string
+}
+
+// powerMessage is one message in one place.
+type powerMessage struct {
+	body     string
+	place    string // whose queue: "q0", "sub a", "inbox"
+	by       *powerUnit
+	taken    []*powerUnit // units that take it away, or move it to the dead letters
+	moved    bool         // taken is a rejection
+	received int          // QoS 2: 1 said, 2 confirmed
+	attempts [2]uint32    // confirmed, said
+	seq      uint64
+	tag      Tag
+	busy     bool // something was said about it in this life
+	seen     bool // it was delivered in this life, and so was committed
+}
+
+// power is the load and what it knows.
+type power struct {
+	t      *testing.T
+	seed   uint64
+	rng    *rand.Rand
+	disk   powerDisk
+	now    int64
+	b      *Broker
+	failed error
+	bodies int
+
+	live     map[string][]*powerMessage // by place
+	units    []*powerUnit               // of this life, not confirmed
+	retained map[string][]said          // by topic: the last confirmed, and what was said since
+	inbound  map[uint16]*mark           // QoS 2 packet ids
+	dead     map[string]int             // dead letters by body
+
+	clients map[string]*Client // producer, durable, mqtt
+	tickets map[Ticket]func(done *Completion)
+	last    Ticket
+	credit  map[string]uint64
+	tx      *powerUnit // open; nil none
+	ev      Events
+}
+
+// said is a retained message that was published.
+type said struct {
+	n    int
+	body string
+}
+
+// mark is a QoS 2 packet id in use.
+type mark struct {
+	by       *powerUnit
+	released bool // that was said
+}
+
+var powerTopics = []string{"t.a", "t.b"}
+
+func (p *power) errorf(format string, args ...any) {
+	p.t.Helper()
+	p.t.Errorf("seed %d: "+format, append([]any{p.seed}, args...)...)
+}
+
+func (p *power) init() {
+	p.live, p.retained, p.inbound, p.dead = map[string][]*powerMessage{}, map[string][]said{}, map[uint16]*mark{}, map[string]int{}
+	for i := range powerRetained {
+		p.retained[fmt.Sprint("r.", i)] = []said{{}}
+	}
+}
+
+// open opens store and broker, and connects all clients. false: the power went.
+func (p *power) open() bool {
+	store, err := p.disk.open()
+	if err != nil {
+		p.failed = err
+		return false
+	}
+	p.now += 1000
+	p.b, err = Open(Options{Store: store, NowMs: p.now, Pagers: -1, Formats: []Format{rawFormat{}},
+		Limits: Limits{WindowMessages: 8}, Policies: []Policy{{Pattern: queueOf(">"), MaxRedeliveries: -1}}})
+	if err != nil {
+		p.failed = err
+		p.disk.quiet()
+		return false
+	}
+	p.tickets, p.credit, p.tx = map[Ticket]func(*Completion){}, map[string]uint64{}, nil
+	return true
+}
+
+// connect brings the clients of this life. It is called after what was found was compared.
+func (p *power) connect() {
+	p.clients = map[string]*Client{}
+	for _, name := range []string{"producer", "durable", "mqtt"} {
+		p.clients[name] = p.b.Attach(noSink{}, name)
+	}
+	p.do("producer", Op{Kind: OpConnect, Connect: &ConnectRequest{Protocol: "amqp", ClientID: "producer"}}, nil)
+	for i := range powerQueues {
+		p.do("producer", Op{Kind: OpSubscribe, Sub: SubID(i + 1), Subscribe: &SubscribeRequest{Source: queueOf(powerQueues[i])}}, nil)
+	}
+	p.do("durable", Op{Kind: OpConnect, Connect: &ConnectRequest{Protocol: "stomp", ClientID: "durable"}}, nil)
+	for i, name := range powerSubs {
+		p.do("durable", Op{Kind: OpSubscribe, Sub: SubID(i + 1), Subscribe: &SubscribeRequest{Source: topicOf("t.>"), Durable: true, Name: name}}, nil)
+	}
+	p.do("mqtt", Op{Kind: OpConnect, Connect: mqttRequest("mqtt", false, ExpiryNever)}, nil)
+	p.do("mqtt", Op{Kind: OpFilter, Filter: &Filter{Pattern: topicOf("t.>"), MaxQoS: 2, ID: 5, Retained: RetainedNever}}, nil)
+}
+
+var (
+	powerQueues = []string{"q0", "q1", "in"}
+	powerSubs   = []string{"a", "b"}
+)
+
+const powerRetained = 3 // topics
+
+func (p *power) do(client string, op Op, then func(*Completion)) {
+	if then != nil {
+		p.last++
+		op.Ticket = p.last
+		p.tickets[p.last] = then
+	}
+	p.clients[client].Do([]Op{op}, p.now)
+}
+
+// pump takes in what there is.
+func (p *power) pump() {
+	for _, name := range []string{"producer", "durable", "mqtt"} {
+		c := p.clients[name]
+		for more := true; more; {
+			more = c.Poll(&p.ev, 100)
+			for i := range p.ev.Done {
+				d := &p.ev.Done[i]
+				switch then := p.tickets[d.Ticket]; {
+				case d.Err == nil && then != nil:
+					then(d)
+				case d.Err != nil && !expected(d.Err):
+					p.errorf("%v", d.Err)
+				}
+				delete(p.tickets, d.Ticket)
+			}
+			for i := range p.ev.Deliveries {
+				p.delivered(name, &p.ev.Deliveries[i])
+			}
+		}
+	}
+}
+
+// expected are the errors of a store without power, and of repeats.
+func expected(err error) bool {
+	for _, e := range []error{ErrShutdown, ErrDuplicate, ErrNotFound, &Error{Code: CodeRolledBack}} {
+		if errors.Is(err, e) {
+			return true
+		}
+	}
+	return false
+}
+
+// placeOf names the queue that a delivery comes from.
+func placeOf(client string, d *Delivery) string {
+	switch client {
+	case "producer":
+		return powerQueues[d.Sub-1]
+	case "durable":
+		return "sub " + powerSubs[d.Sub-1]
+	}
+	return "inbox"
+}
+
+func (p *power) delivered(client string, d *Delivery) {
+	place := placeOf(client, d)
+	var x *powerMessage
+	for _, y := range p.live[place] {
+		if d.Received && y.seq == d.Seq || !d.Received && y.body == string(d.Message.Bare) {
+			x = y
+		}
+	}
+	switch {
+	case x == nil:
+		p.errorf("%s: %q (seq %d) was delivered and is not there", place, d.Message.Bare, d.Seq)
+		return
+	case x.seq != 0 && place == "inbox" && x.seq != d.Seq:
+		p.errorf("%s: %q has seq %d, was %d", place, x.body, d.Seq, x.seq)
+	case d.Received != (x.received == 2):
+		p.errorf("%s: %q comes as received %v, was %d", place, x.body, d.Received, x.received)
+	}
+	if slices.ContainsFunc(x.taken, func(u *powerUnit) bool { return u.confirmed && !u.purge }) { // one may wait in a mailbox
+		p.errorf("%s: %q was delivered after it was settled", place, x.body)
+	}
+	x.tag, x.seen = d.Tag, true
+	if place == "inbox" {
+		x.seq = d.Seq
+	}
+}
+
+// play does n steps of the load, as long as there is power.
+func (p *power) play(n int) {
+	p.connect()
+	for range n {
+		p.now += 10
+		switch r := p.rng.IntN(100); {
+		case r < 22:
+			p.publish()
+		case r < 30:
+			p.publishTopic()
+		case r < 36:
+			p.publishInbound()
+		case r < 40:
+			p.release()
+		case r < 45:
+			p.retain()
+		case r < 60:
+			p.settleOne()
+		case r < 70:
+			p.workInTx()
+		case r < 76:
+			p.grantSome()
+		case r < 78:
+			p.purge()
+		default:
+			if p.b.Tick(p.now); p.rng.IntN(2) == 0 && !p.disk.quiet() {
+				p.pump()
+				return
+			}
+			p.pump()
+		}
+	}
+	p.pump()
+}
+
+// end is the moment after the power went: what is still confirmed was so before.
+func (p *power) end() {
+	if p.clients != nil {
+		p.pump()
+	}
+	p.b.Shutdown()
+	p.clients = nil
+}
+
+func (p *power) body() string {
+	p.bodies++
+	b := fmt.Sprintf("%d.", p.bodies)
+	if p.rng.IntN(8) == 0 { // so that segments fill
+		b += string(slices.Repeat([]byte{'.'}, p.rng.IntN(3000)))
+	}
+	return b
+}
+
+// bring notes a message that u brings to a place.
+func (p *power) bring(u *powerUnit, place, body string) {
+	x := &powerMessage{body: body, place: place, by: u}
+	u.brings = append(u.brings, x)
+	p.live[place] = append(p.live[place], x)
+}
+
+func (p *power) newUnit() *powerUnit {
+	u := &powerUnit{}
+	p.units = append(p.units, u)
+	return u
+}
+
+func (u *powerUnit) confirm(*Completion) { u.confirmed = true }
+
+func (p *power) publish() {
+	u, q := p.newUnit(), powerQueues[p.rng.IntN(2)]
+	body := p.body()
+	p.bring(u, q, body)
+	p.do("producer", Op{Kind: OpPublish, Message: text(queueOf(q), body, priority(uint8(3+p.rng.IntN(3))))}, u.confirm)
+}
+
+func (p *power) publishTopic() {
+	u, body := p.newUnit(), p.body()
+	for _, name := range powerSubs { // those that the power let come into being
+		if p.b.durables[subscriptionKey{"durable", name}] != nil {
+			p.bring(u, "sub "+name, body)
+		}
+	}
+	if x := p.b.inboxes["mqtt"]; x != nil && len(x.filters) > 0 {
+		p.bring(u, "inbox", body)
+	}
+	p.do("producer", Op{Kind: OpPublish, Message: text(topicOf(powerTopics[p.rng.IntN(2)]), body, quality(2))}, u.confirm)
+}
+
+// publishInbound sends a QoS 2 message under a packet id, and sometimes says it twice.
+func (p *power) publishInbound() {
+	id := uint16(1 + p.rng.IntN(6))
+	if m := p.inbound[id]; m != nil && m.released {
+		return
+	} else if m != nil {
+		p.do("mqtt", Op{Kind: OpPublish, Inbound: id, Message: text(queueOf("in"), "twice", quality(2))}, func(*Completion) {
+			p.errorf("packet id %d was taken twice", id)
+		})
+		return
+	}
+	u, body := p.newUnit(), p.body()
+	p.inbound[id] = &mark{by: u}
+	p.bring(u, "in", body)
+	p.do("mqtt", Op{Kind: OpPublish, Inbound: id, Message: text(queueOf("in"), body, quality(2))}, u.confirm)
+}
+
+func (p *power) release() {
+	for id := uint16(1); id <= 6; id++ {
+		if m := p.inbound[id]; m != nil && !m.released && p.rng.IntN(3) == 0 {
+			m.released = true
+			p.do("mqtt", Op{Kind: OpRelease, Inbound: id}, func(*Completion) { delete(p.inbound, id) })
+			return
+		}
+	}
+}
+
+func (p *power) retain() {
+	topic := fmt.Sprint("r.", p.rng.IntN(powerRetained))
+	p.bodies++
+	x := said{n: p.bodies}
+	if p.rng.IntN(4) > 0 {
+		x.body = p.body()
+	}
+	p.retained[topic] = append(p.retained[topic], x)
+	p.do("producer", Op{Kind: OpPublish, Message: text(topicOf(topic), x.body, retained)}, func(*Completion) {
+		if i := slices.Index(p.retained[topic], x); i > 0 {
+			p.retained[topic] = p.retained[topic][i:]
+		}
+	})
+}
+
+// held picks something in flight about which nothing was said.
+func (p *power) held(places ...string) *powerMessage {
+	var list []*powerMessage
+	for _, place := range places {
+		for _, x := range p.live[place] {
+			if x.tag != nil && !x.busy {
+				list = append(list, x)
+			}
+		}
+	}
+	if len(list) == 0 {
+		return nil
+	}
+	return list[p.rng.IntN(len(list))]
+}
+
+func clientOf(place string) string {
+	switch place {
+	case "sub a", "sub b":
+		return "durable"
+	case "inbox":
+		return "mqtt"
+	}
+	return "producer"
+}
+
+func (p *power) settleOne() {
+	x := p.held("q0", "q1", "in", "sub a", "sub b", "inbox", "inbox")
+	if x == nil {
+		return
+	}
+	op := Op{Kind: OpSettle, Tags: []Tag{x.tag}, Outcome: Accepted}
+	r := p.rng.IntN(10)
+	switch {
+	case x.place == "inbox" && x.received == 0:
+		op.Outcome, x.received = Received, 1
+		p.do("mqtt", op, func(*Completion) { x.received = 2 })
+		return
+	case x.place != "inbox" && r < 2:
+		op.Outcome, x.tag = Failed, nil
+		x.attempts[1]++
+		n := x.attempts[1]
+		p.do(clientOf(x.place), op, func(*Completion) { x.attempts[0] = max(x.attempts[0], n) })
+		return
+	case x.place != "inbox" && r < 4:
+		op.Outcome, x.moved = Rejected, true
+	}
+	x.busy = true
+	u := p.newUnit()
+	p.take(u, x)
+	p.do(clientOf(x.place), op, u.confirm)
+}
+
+func (p *power) take(u *powerUnit, x *powerMessage) {
+	u.takes = append(u.takes, x)
+	x.taken = append(x.taken, u)
+}
+
+// workInTx adds to a transaction, or commits it, or rolls it back.
+func (p *power) workInTx() {
+	if p.tx == nil {
+		p.tx = &powerUnit{}
+		p.do("producer", Op{Kind: OpBegin, Tx: 1}, nil)
+	}
+	r := p.rng.IntN(10)
+	switch {
+	case r < 4:
+		body, q := p.body(), powerQueues[p.rng.IntN(2)]
+		p.tx.brings = append(p.tx.brings, &powerMessage{body: body, place: q, by: p.tx})
+		p.do("producer", Op{Kind: OpPublish, Tx: 1, Message: text(queueOf(q), body)}, nil)
+	case r < 7:
+		if x := p.held("q0", "q1"); x != nil {
+			x.busy = true
+			p.tx.takes = append(p.tx.takes, x)
+			p.do("producer", Op{Kind: OpSettle, Tx: 1, Tags: []Tag{x.tag}, Outcome: Accepted}, nil)
+		}
+	default:
+		p.endTx(r < 9)
+	}
+}
+
+func (p *power) endTx(commit bool) {
+	u := p.tx
+	p.tx = nil
+	if !commit {
+		for _, x := range u.takes {
+			x.busy = false
+		}
+		p.do("producer", Op{Kind: OpRollback, Tx: 1}, nil)
+		return
+	}
+	for _, x := range u.takes {
+		x.taken = append(x.taken, u)
+	}
+	for _, x := range u.brings {
+		p.live[x.place] = append(p.live[x.place], x)
+	}
+	p.units = append(p.units, u)
+	p.do("producer", Op{Kind: OpCommit, Tx: 1}, u.confirm)
+}
+
+func (p *power) grantSome() {
+	for _, s := range []struct {
+		client string
+		sub    SubID
+	}{{"producer", 1}, {"producer", 2}, {"producer", 3}, {"durable", 1}, {"durable", 2}, {"mqtt", InboxSub}} {
+		key := fmt.Sprint(s.client, s.sub)
+		p.credit[key] += uint64(p.rng.IntN(8))
+		p.do(s.client, Op{Kind: OpCredit, Sub: s.sub, Limit: p.credit[key]}, nil)
+	}
+}
+
+// purge empties q1. It is confirmed when the next publish is: the log has an order.
+func (p *power) purge() {
+	if _, err := p.b.Purge(queueOf("q1")); err != nil && !errors.Is(err, ErrShutdown) && !errors.Is(err, ErrNotFound) {
+		p.errorf("purge: %v", err)
+	}
+	u := p.newUnit()
+	u.purge = true
+	for _, x := range p.live["q1"] {
+		if x.tag = nil; len(x.taken) == 0 || !x.moved { // what is rejected already is among the dead letters
+			x.busy = true
+			p.take(u, x)
+		}
+	}
+	body := p.body()
+	after := p.newUnit()
+	p.bring(after, "q0", body)
+	p.do("producer", Op{Kind: OpPublish, Message: text(queueOf("q0"), body)}, func(*Completion) { u.confirmed, after.confirmed = true, true })
+}
