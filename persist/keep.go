@@ -58,7 +58,13 @@ func passing(err error) bool {
 	return errors.Is(err, ErrClosed) || errors.Is(err, ErrFull) || errors.Is(err, errTailMoved)
 }
 
+// Keep does now what is due now and then: it flushes the index, relocates and trims a segment's worth. It reads and writes
+// the disk; any goroutine may call. An error may be one that passes (ErrFull, a tail that moved): call it again later.
+func (s *Store) Keep() error { return s.keepHouse() }
+
 func (s *Store) keepHouse() error {
+	s.keeping.Lock()
+	defer s.keeping.Unlock()
 	s.mu.Lock()
 	leading := s.refused == nil
 	s.mu.Unlock()

@@ -6,6 +6,7 @@ import (
 	"io"
 	"io/fs"
 	"path"
+	"sync"
 	"time"
 )
 
@@ -27,6 +28,7 @@ type Store struct {
 	stop     chan struct{} // ends the housekeeping
 	hintDone chan struct{}
 	keepDone chan struct{}
+	keeping  sync.Mutex // one keep at a time
 }
 
 // Recovery is what Open found.
