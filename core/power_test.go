@@ -33,8 +33,9 @@ const (
 type powerDisk interface {
 	// open recovers the store and leads; the power may go meanwhile.
 	open() (Store, error)
-	// arm has the power go at the n-th operation from now.
+	// arm has the power go at the n-th operation from now; hold not before the next arm: false, it is gone already.
 	arm(n int)
+	hold() bool
 	// off cuts the power, if it is not, ends the store, and makes the disk what is left.
 	off(rng *rand.Rand)
 	// quiet waits until all that was appended is committed, or the power is gone: false.
@@ -58,7 +59,7 @@ func TestPowerLoss(t *testing.T) {
 	}
 	losses := 0
 	for seed := first; seed < first+seeds && !t.Failed(); seed++ {
-		losses += playPower(t, seed, &memoryDisk{store: newMemStore(t)})
+		losses += playPower(t, seed, newPowerDisk(t, seed))
 	}
 	t.Logf("%d power losses in %d seeds", losses, seeds)
 }
@@ -74,15 +75,14 @@ func playPower(t *testing.T, seed uint64, disk powerDisk) (losses int) {
 		} else {
 			disk.arm(1 << 30)
 		}
-		for !p.open() { // the power went while it was recovered
+		for !p.open() || !disk.hold() { // the power went while it was recovered
+			p.end()
 			disk.off(p.rng)
 			losses++
 			disk.arm(1 + p.rng.IntN(300))
 		}
-		if life == 0 {
-			disk.arm(1 + p.rng.IntN(400))
-		}
 		p.verify()
+		disk.arm(1 + p.rng.IntN(400))
 		p.play(powerSteps)
 		p.end()
 		disk.off(p.rng)
@@ -345,8 +345,10 @@ func (p *power) end() {
 	if p.clients != nil {
 		p.pump()
 	}
-	p.b.Shutdown()
-	p.clients = nil
+	if p.b != nil {
+		p.b.Shutdown()
+	}
+	p.clients, p.b = nil, nil
 }
 
 func (p *power) body() string {

@@ -257,6 +257,11 @@ func (d *memoryDisk) open() (Store, error) {
 
 func (d *memoryDisk) arm(n int) { d.left = n }
 
+func (d *memoryDisk) hold() bool {
+	d.left = 1 << 30
+	return d.store.refuse == nil
+}
+
 func (d *memoryDisk) off(rng *rand.Rand) {
 	d.store = d.store.reopen(rng.IntN(4)).(*memStore)
 }
