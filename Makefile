@@ -3,7 +3,7 @@ SHELL := /bin/bash
 T ?= 60s
 PKGS := ./core/... ./persist/... ./protocols/... ./ha/... ./cmd/...
 
-.PHONY: help run build test unit lint fuzz bench cover interop crash clean setup
+.PHONY: help run build test unit lint fuzz bench cover interop crash scale clean setup
 
 help: ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -17,7 +17,7 @@ run: build ## serve on loopback, data in ./data
 setup: ## what a fresh Debian machine lacks for building
 	@.ci/setup
 
-test: lint unit interop ## everything that CI runs
+test: lint unit cover interop ## everything that CI runs
 
 lint: setup ## gofmt, vet, staticcheck, the house rules
 	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { echo 'gofmt would change:'; gofmt -l $$(git ls-files '*.go'); exit 1; }
@@ -30,10 +30,13 @@ unit: setup ## unit, script, property and crash tests, with the race detector
 
 interop: build ## third-party clients against the binary
 	$(MAKE) -C interop setup
-	go test -count=1 -timeout 10m ./interop/...
+	go test -count=1 -timeout 15m ./interop/...
 
-crash: build ## kill -9 under load and power losses, the long way
+crash: build ## the long way: 50 times kill -9 under load, 100,000 attackers
 	$(MAKE) -C interop crash
+
+scale: build ## a backlog of 2,000,000, fan-out to 1,000, 100,000 queues
+	$(MAKE) -C interop scale
 
 fuzz: setup ## each fuzz target for T (default 60s)
 	@set -e; for f in $$(grep -rlE '^func Fuzz' --include='*_test.go' .); do \
