@@ -1,6 +1,8 @@
 # HavenMQ. `make help` says what there is.
 SHELL := /bin/bash
 T ?= 60s
+# Where .ci/setup puts a Go when the machine's own is too old.
+export PATH := $(CURDIR)/.cache/go/bin:$(PATH)
 PKGS := ./core/... ./persist/... ./protocols/... ./ha/... ./cmd/...
 
 .PHONY: help run build test unit lint fuzz bench cover interop crash scale clean setup

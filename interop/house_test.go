@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"go/ast"
 	"go/parser"
 	"go/token"
@@ -265,7 +264,7 @@ func TestNothingLeftForLater(t *testing.T) {
 		}
 		for i, line := range bytes.Split(text, []byte("\n")) {
 			if m := banned.Find(line); m != nil {
-				t.Error(fmt.Sprintf("%s:%d says %q", name, i+1, m))
+				t.Errorf("%s:%d says %q", name, i+1, m)
 			}
 		}
 	}

@@ -24,13 +24,6 @@ type list struct {
 
 func (l *list) null() *list { l.b = append(l.b, 0x40); l.n++; return l }
 
-func (l *list) nulls(n int) *list {
-	for range n {
-		l.null()
-	}
-	return l
-}
-
 func (l *list) bool(v bool) *list {
 	code := byte(0x42)
 	if v {

@@ -46,11 +46,7 @@ type Receiver interface {
 	Close() error
 }
 
-// Errors of a conversation that went wrong.
-var (
-	errProtocol = errors.New("the broker said what this client does not understand")
-	errClosed   = errors.New("the connection is closed")
-)
+var errProtocol = errors.New("the broker said what this client does not understand")
 
 const bufferBytes = 1 << 16
 
