@@ -217,7 +217,7 @@ type moveCrash struct {
 }
 
 // moveCount is how many messages wait to be moved.
-const moveCount = 2000
+const moveCount = 10_000
 
 func (j *moveCrash) String() string { return "STOMP moves: " + j.ledger.String() }
 
