@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bufio"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -20,7 +21,8 @@ func (f outputFlag) print(w io.Writer, v any, rows func() [][]string) error {
 }
 
 func table(w io.Writer, rows [][]string) error {
-	t := tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)
+	b := bufio.NewWriterSize(w, 64<<10) // a tabwriter writes cell by cell
+	t := tabwriter.NewWriter(b, 0, 8, 2, ' ', 0)
 	for _, row := range rows {
 		for i := range row {
 			row[i] = printable(row[i])
@@ -29,7 +31,10 @@ func table(w io.Writer, rows [][]string) error {
 			return err
 		}
 	}
-	return t.Flush()
+	if err := t.Flush(); err != nil {
+		return err
+	}
+	return b.Flush()
 }
 
 // printable keeps what clients have named from moving the cursor of a terminal.
