@@ -13,6 +13,7 @@ import (
 
 const (
 	slowConfig   = "systemUsage: {memoryUsage: 64mb}\n"
+	slowCredit   = 30_000
 	slowMessages = 500_000 // of 1 KiB each: eight times the memory limit
 	slowRSSMax   = 450 << 20
 )
@@ -43,13 +44,13 @@ func TestConsumersThatNeverRead(t *testing.T) {
 	before := look(t, b)
 	for _, c := range slowCases {
 		t.Run(c.name, func(t *testing.T) {
-			o := wire.Options{Addr: b.Addr(c.scheme), ID: "never-reads", Destination: c.dest, Window: 500, Credit: 1_000_000, QoS: c.qos}
+			o := wire.Options{Addr: b.Addr(c.scheme), ID: "never-reads " + c.name, Destination: c.dest, Window: 500, Credit: slowCredit, QoS: c.qos}
 			deaf, err := c.receive(o)
 			if err != nil {
 				t.Fatal(err)
 			}
 			defer func() { _ = deaf.Close() }() // it has read nothing, and the broker may have had enough of it
-			o.ID = "sender"
+			o.ID = "sender " + c.name
 			if err := flood(o, c.send); err != nil {
 				t.Fatal(err)
 			}
