@@ -32,6 +32,9 @@ type rig struct {
 const rigStartMs = 1_700_000_000_000
 
 func newRig(tb testing.TB, change ...func(*Options)) *rig {
+	if realStore {
+		return newRigOn(tb, openDiskStore(tb, persist.NewMemFS()), change...)
+	}
 	return newRigOn(tb, newMemStore(tb), change...)
 }
 
