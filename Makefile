@@ -36,6 +36,7 @@ interop: build ## third-party clients against the binary
 
 crash: build ## the long way: 50 times kill -9 under load, 100,000 attackers
 	$(MAKE) -C interop crash
+	HAVENMQ_POWER_LOSSES=10000 go test -count=1 -timeout 60m -v -run 'TestPowerLoss$$' ./core/
 
 scale: build ## a backlog of 2,000,000, fan-out to 1,000, 100,000 queues
 	$(MAKE) -C interop scale

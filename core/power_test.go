@@ -16,16 +16,16 @@ import (
 // while the store is being recovered), opens again what the disk holds then, and compares: nothing that was confirmed is
 // missing, nothing that was confirmed as settled is back, QoS 2 and transactions are exactly once, all or nothing.
 //
-//	go test ./core -run TestPowerLoss                       a few hundred seeds
+//	go test ./core -run TestPowerLoss                       some hundred losses
 //	go test ./core -run TestPowerLoss -seed 4711            one, as often as you like
 //	HAVENMQ_POWER_LOSSES=10000 go test ./core -run TestPowerLoss -timeout 1h
 
 var seedFlag = flag.Uint64("seed", 0, "play this seed of TestPowerLoss alone")
 
 const (
-	powerSeeds    = 300
-	powerLives    = 4  // of the broker, in one seed
-	powerSteps    = 60 // of the load, in one life
+	powerLosses   = 600
+	powerLives    = 6  // of the broker, in one seed
+	powerSteps    = 90 // of the load, in one life, at most
 	powerPatience = 20 * time.Second
 )
 
@@ -45,45 +45,68 @@ type powerDisk interface {
 }
 
 func TestPowerLoss(t *testing.T) {
-	seeds := uint64(powerSeeds)
+	most := powerLosses
 	if s := os.Getenv("HAVENMQ_POWER_LOSSES"); s != "" {
-		n, err := strconv.ParseUint(s, 10, 64)
-		if err != nil {
+		var err error
+		if most, err = strconv.Atoi(s); err != nil {
 			t.Fatal(err)
 		}
-		seeds = n
 	}
-	first := uint64(1)
+	seed := uint64(1)
 	if *seedFlag != 0 {
-		first, seeds = *seedFlag, 1
+		seed, most = *seedFlag, 1
 	}
-	losses := 0
-	for seed := first; seed < first+seeds && !t.Failed(); seed++ {
-		losses += playPower(t, seed, newPowerDisk(t, seed))
+	var n powerCounts
+	for ; n.losses < most && !t.Failed(); seed++ {
+		n.add(playPower(t, seed, newPowerDisk(t, seed)))
 	}
-	t.Logf("%d power losses in %d seeds", losses, seeds)
+	t.Logf("%+v; the next seed is %d", n, seed)
+}
+
+// powerCounts says what the seeds went through.
+type powerCounts struct {
+	losses     int // of power
+	recovering int // of them, while the store was opened
+	loaded     int // of them, under the load; the others after it
+	trimmed    int // lives of a log whose head was freed
+}
+
+func (n *powerCounts) add(m powerCounts) {
+	n.losses += m.losses
+	n.recovering += m.recovering
+	n.loaded += m.loaded
+	n.trimmed += m.trimmed
 }
 
 // playPower plays one seed and says how often the power went.
-func playPower(t *testing.T, seed uint64, disk powerDisk) (losses int) {
+func playPower(t *testing.T, seed uint64, disk powerDisk) (n powerCounts) {
 	p := &power{t: t, seed: seed, rng: rand.New(rand.NewPCG(seed, 7)), disk: disk, now: rigStartMs}
 	p.init()
 	for life := range powerLives {
 		if life > 0 {
-			disk.arm(1 + p.rng.IntN(300))
-			losses++
+			disk.arm(1 + p.rng.IntN(60))
 		} else {
 			disk.arm(1 << 30)
 		}
 		for !p.open() || !disk.hold() { // the power went while it was recovered
 			p.end()
 			disk.off(p.rng)
-			losses++
-			disk.arm(1 + p.rng.IntN(300))
+			n.losses++
+			n.recovering++
+			disk.arm(1 + p.rng.IntN(60))
 		}
 		p.verify()
-		disk.arm(1 + p.rng.IntN(400))
+		if err := disk.check(); err != nil {
+			p.errorf("%v", err)
+		}
+		disk.arm(1 + p.rng.IntN(40))
 		p.play(powerSteps)
+		if n.losses++; !disk.hold() {
+			n.loaded++
+		}
+		if p.b.store.Usage().LogStart > 0 {
+			n.trimmed++
+		}
 		p.end()
 		disk.off(p.rng)
 		if t.Failed() {
@@ -103,7 +126,7 @@ func playPower(t *testing.T, seed uint64, disk powerDisk) (losses int) {
 	if t.Failed() {
 		t.Logf("replay: go test ./core -run TestPowerLoss -seed %d", seed)
 	}
-	return losses + 1
+	return n
 }
 
 // unit is a group of changes that happen together or not at all.
@@ -354,7 +377,7 @@ func (p *power) end() {
 func (p *power) body() string {
 	p.bodies++
 	b := fmt.Sprintf("%d.", p.bodies)
-	if p.rng.IntN(8) == 0 { // so that segments fill
+	if p.rng.IntN(4) == 0 { // so that segments fill
 		b += string(slices.Repeat([]byte{'.'}, p.rng.IntN(3000)))
 	}
 	return b
