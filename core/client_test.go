@@ -194,7 +194,7 @@ func TestThrottled(t *testing.T) {
 	for range 30 {
 		p.send(Op{Kind: OpPublish, Message: text(queueOf("q"), string(make([]byte, 100)))})
 	}
-	if !p.c.Throttled() || !p.c.Throttled() {
+	if first, again := p.c.Throttled(), p.c.Throttled(); !first || !again { // counted once all the same
 		t.Error("not throttled")
 	}
 	if s := r.b.Stats(); s.Throttles != 1 || s.UncommittedBytes < 3000 {

@@ -64,7 +64,6 @@ type queue struct {
 	paused bool
 	paging bool // it is in the pager's hands
 	sick   bool // the disk could not be read: not again before the next onTime
-	timed  bool // it is in the broker's list of queues that time concerns; that list's lock guards it
 }
 
 // load looks at what the store holds, once, and has its first messages read, as they may have expired.

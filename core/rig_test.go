@@ -256,9 +256,6 @@ func (p *peer) take() []Delivery {
 	return got
 }
 
-// bodies is take, in words.
-func (p *peer) bodies() string { return bodiesOf(p.take()) }
-
 func bodiesOf(list []Delivery) string {
 	s := ""
 	for i, d := range list {

@@ -25,8 +25,6 @@ const (
 
 func newOverlay() *overlay { return &overlay{queues: map[QueueID]*claims{}, rows: map[string]row{}} }
 
-func (o *overlay) empty() bool { return len(o.queues) == 0 && len(o.rows) == 0 }
-
 // row is a key's value; nil is deleted.
 type row struct {
 	value  []byte
