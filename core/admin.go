@@ -34,22 +34,6 @@ func (b *Broker) Stats() Stats {
 	return s
 }
 
-// Queues lists queues, temporary ones too, by name: those behind after whose names contain filter, at most max. next is
-// the name to go on behind, "" at the end.
-func (b *Broker) Queues(after, filter string, max int) (list []QueueInfo, next string) {
-	p := newPage[*queue](after, filter, max)
-	b.mu.RLock()
-	for d, q := range b.queues {
-		p.offer(d.Name, d.Kind, q)
-	}
-	b.mu.RUnlock()
-	found, next := p.cut()
-	for _, x := range found {
-		list = append(list, x.what.info())
-	}
-	return list, next
-}
-
 // Queue shows one; ErrNotFound.
 func (b *Broker) Queue(d Destination) (QueueInfo, error) {
 	q, err := b.named(d)
@@ -238,7 +222,7 @@ func (b *Broker) DeleteQueue(d Destination) error {
 		return err
 	}
 	q.closed = true
-	delete(b.queues, d)
+	b.unlistQueue(d)
 	delete(b.byID, q.id)
 	b.version.Add(1)
 	b.timed.remove(q)

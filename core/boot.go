@@ -59,7 +59,7 @@ func (b *Broker) bootDestination(key, value []byte) bool {
 	d := Destination{Queue, string(value[1:])}
 	id := persist.QueueID(binary.BigEndian.Uint64(key))
 	q := b.newQueue(kindQueue, id, d, b.policyFor(d))
-	b.queues[d] = q
+	b.listQueue(q)
 	return true
 }
 

@@ -35,6 +35,7 @@ type Broker struct {
 
 	mu        sync.RWMutex // guards what follows
 	queues    map[Destination]*queue
+	list      queueList // of queues, in order
 	byID      map[persist.QueueID]*queue
 	topics    map[Destination]*topicCount
 	router    router // of topics

@@ -76,7 +76,7 @@ func (b *Broker) queueFor(d Destination) (*queue, error) {
 		return nil, err
 	}
 	q = b.newQueue(kindQueue, id, d, b.policyFor(d))
-	b.queues[d] = q
+	b.listQueue(q)
 	return q, nil
 }
 
@@ -159,7 +159,7 @@ func (c *Client) declareTemp(d Destination) (Destination, error) {
 	if d.Kind == TempQueue {
 		q := b.newQueue(kindTemp, 0, d, b.policyFor(d))
 		q.owner = c
-		b.queues[d] = q
+		b.listQueue(q)
 	} else {
 		b.tempTops[d] = c
 	}
@@ -188,7 +188,7 @@ func (c *Client) dropTemp(d Destination) {
 		return
 	}
 	q := b.queues[d]
-	delete(b.queues, d)
+	b.unlistQueue(d)
 	b.version.Add(1)
 	b.mu.Unlock()
 	q.mu.Lock()
