@@ -115,7 +115,7 @@ type stompSender struct {
 
 // SendSTOMP opens a sender. Persistent messages ask for a receipt each.
 func SendSTOMP(o Options) (Sender, error) {
-	c, err := DialSTOMP(o.Addr, o.ID)
+	c, err := DialSTOMP(o.Addr, "")
 	if err != nil {
 		return nil, err
 	}
@@ -173,7 +173,11 @@ type stompReceiver struct {
 
 // ReceiveSTOMP opens a receiver that acknowledges cumulatively.
 func ReceiveSTOMP(o Options) (Receiver, error) {
-	c, err := DialSTOMP(o.Addr, o.ID)
+	id := ""
+	if o.Durable {
+		id = o.ID
+	}
+	c, err := DialSTOMP(o.Addr, id)
 	if err != nil {
 		return nil, err
 	}
