@@ -82,7 +82,7 @@ func (q *queue) oldestMs() (oldest int64) {
 	for i := range q.lanes {
 		look(q.lanes[i].ready.head)
 	}
-	for _, s := range q.subs {
+	for _, s := range q.holders() {
 		look(s.flight.head)
 	}
 	return oldest
@@ -216,11 +216,11 @@ func (b *Broker) DeleteQueue(d Destination) error {
 	if q.paused {
 		w.unit.Delete(persist.TableSettings, queueKey([]byte(pausePrefix), q.id))
 	}
-	q.empty()
 	w.unit.Purge(q.id, q.tails(), true)
 	if _, _, err := b.append(&w.unit); err != nil {
 		return err
 	}
+	q.empty()
 	q.closed = true
 	b.unlistQueue(d)
 	delete(b.byID, q.id)

@@ -29,6 +29,7 @@ type Broker struct {
 	version  atomic.Uint64 // of who subscribes to what: a route of an older one is stale
 	shut     atomic.Bool   // nothing reaches the store any more
 	full     atomic.Bool   // the store refused a unit, and has taken none since
+	ended    atomic.Bool   // the store takes nothing any more
 	throttle atomic.Uint64 // how often a client was told not to be read
 	timed    timedQueues   // has its own lock
 	wakeful  sync.Mutex    // one Tick at a time
@@ -254,6 +255,7 @@ func (b *Broker) storeError(err error) error {
 	case errors.Is(err, persist.ErrTooLarge):
 		return &Error{CodeTooLarge, "message", err.Error()}
 	case errors.Is(err, persist.ErrClosed):
+		b.ended.Store(true)
 		return &Error{CodeShutdown, "store", err.Error()}
 	}
 	return &Error{CodeInternal, "store", err.Error()}

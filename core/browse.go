@@ -110,7 +110,7 @@ func (q *queue) inMemory(from persist.Seq, max int) (list []view) {
 			add(e)
 		}
 	}
-	for _, s := range q.subs {
+	for _, s := range q.holders() {
 		for e := s.flight.head; e != nil; e = e.next {
 			add(e)
 		}

@@ -289,6 +289,10 @@ func (c *Client) Close(nowMs int64) {
 	c.closed = true
 	b := c.b
 	b.setNow(nowMs)
+	for id, t := range c.txs {
+		c.free(t)
+		c.endTx(id, t)
+	}
 	for id, s := range c.subs {
 		c.end(s, id)
 	}
@@ -296,9 +300,6 @@ func (c *Client) Close(nowMs int64) {
 		c.endShared(name, s)
 	}
 	c.leaveInbox()
-	for id, t := range c.txs {
-		c.endTx(id, t)
-	}
 	b.mu.Lock()
 	delete(b.clients, c.key)
 	lastWill := c.takeWill()

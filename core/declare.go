@@ -219,7 +219,7 @@ func (c *Client) undeclare(op *Op) {
 func (q *queue) empty() (n uint64) {
 	q.glance()
 	n = q.depth
-	for _, s := range q.subs {
+	for _, s := range q.holders() {
 		for e := s.flight.head; e != nil; e = s.flight.head {
 			q.land(e)
 			e.state = stateGone
@@ -257,6 +257,7 @@ func (q *queue) empty() (n uint64) {
 
 // tails is the highest place given out in each class.
 func (q *queue) tails() (t [persist.Classes]uint64) {
+	q.glance()
 	for i := range q.lanes {
 		t[q.lanes[i].class] = q.lanes[i].tail
 	}
@@ -265,15 +266,15 @@ func (q *queue) tails() (t [persist.Classes]uint64) {
 
 // purge throws away what the queue holds; it is locked. n is how many messages that were.
 func (q *queue) purge() (n uint64, err error) {
-	n = q.empty()
 	if q.id != 0 {
 		w := q.b.borrow()
 		defer q.b.giveBack(w)
 		w.unit.Purge(q.id, q.tails(), false)
-		var end persist.Pos
-		if _, end, err = q.b.append(&w.unit); err == nil {
-			q.lastEnd = end
+		_, end, err := q.b.append(&w.unit)
+		if err != nil {
+			return 0, err
 		}
+		q.lastEnd = end
 	}
-	return n, err
+	return q.empty(), nil
 }

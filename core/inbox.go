@@ -173,7 +173,6 @@ func (b *Broker) deleteInbox(x *inbox) error {
 	inbound := x.takenBy(nil)
 	q.mu.Lock()
 	defer q.release()
-	q.empty()
 	if x.stored {
 		for pattern := range x.filters {
 			w.key = filterKey(w.key[:0], x.clientID, pattern)
@@ -191,6 +190,7 @@ func (b *Broker) deleteInbox(x *inbox) error {
 		}
 		delete(b.byID, q.id)
 	}
+	q.empty()
 	q.closed = true
 	for pattern, f := range x.filters {
 		if f.claim != nil {

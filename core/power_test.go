@@ -133,8 +133,8 @@ func playPower(t *testing.T, seed uint64, disk powerDisk) (n powerCounts) {
 type powerUnit struct {
 	brings    []*powerMessage
 	takes     []*powerMessage
+	what      string
 	confirmed bool
-	purge     bool
 	// What is found after the power loss: that it happened, and that it did not.
 	happened, not string
 }
@@ -319,7 +319,7 @@ func (p *power) delivered(client string, d *Delivery) {
 	case d.Received != (x.received == 2):
 		p.errorf("%s: %q comes as received %v, was %d", place, x.body, d.Received, x.received)
 	}
-	if slices.ContainsFunc(x.taken, func(u *powerUnit) bool { return u.confirmed && !u.purge }) { // one may wait in a mailbox
+	if slices.ContainsFunc(x.taken, func(u *powerUnit) bool { return u.confirmed && u.what != "purge" }) { // one may wait in a mailbox
 		p.errorf("%s: %q was delivered after it was settled", place, x.body)
 	}
 	x.tag, x.seen = d.Tag, true
@@ -390,8 +390,8 @@ func (p *power) bring(u *powerUnit, place, body string) {
 	p.live[place] = append(p.live[place], x)
 }
 
-func (p *power) newUnit() *powerUnit {
-	u := &powerUnit{}
+func (p *power) newUnit(what string) *powerUnit {
+	u := &powerUnit{what: what}
 	p.units = append(p.units, u)
 	return u
 }
@@ -399,14 +399,14 @@ func (p *power) newUnit() *powerUnit {
 func (u *powerUnit) confirm(*Completion) { u.confirmed = true }
 
 func (p *power) publish() {
-	u, q := p.newUnit(), powerQueues[p.rng.IntN(2)]
+	u, q := p.newUnit("publish"), powerQueues[p.rng.IntN(2)]
 	body := p.body()
 	p.bring(u, q, body)
 	p.do("producer", Op{Kind: OpPublish, Message: text(queueOf(q), body, priority(uint8(3+p.rng.IntN(3))))}, u.confirm)
 }
 
 func (p *power) publishTopic() {
-	u, body := p.newUnit(), p.body()
+	u, body := p.newUnit("publish to a topic"), p.body()
 	for _, name := range powerSubs { // those that the power let come into being
 		if p.b.durables[subscriptionKey{"durable", name}] != nil {
 			p.bring(u, "sub "+name, body)
@@ -429,7 +429,7 @@ func (p *power) publishInbound() {
 		})
 		return
 	}
-	u, body := p.newUnit(), p.body()
+	u, body := p.newUnit("QoS 2 publish"), p.body()
 	p.inbound[id] = &mark{by: u}
 	p.bring(u, "in", body)
 	p.do("mqtt", Op{Kind: OpPublish, Inbound: id, Message: text(queueOf("in"), body, quality(2))}, u.confirm)
@@ -508,7 +508,7 @@ func (p *power) settleOne() {
 		op.Outcome, x.moved = Rejected, true
 	}
 	x.busy = true
-	u := p.newUnit()
+	u := p.newUnit(fmt.Sprint("settle ", op.Outcome))
 	p.take(u, x)
 	p.do(clientOf(x.place), op, u.confirm)
 }
@@ -521,7 +521,7 @@ func (p *power) take(u *powerUnit, x *powerMessage) {
 // workInTx adds to a transaction, or commits it, or rolls it back.
 func (p *power) workInTx() {
 	if p.tx == nil {
-		p.tx = &powerUnit{}
+		p.tx = &powerUnit{what: "transaction"}
 		p.do("producer", Op{Kind: OpBegin, Tx: 1}, nil)
 	}
 	r := p.rng.IntN(10)
@@ -577,8 +577,7 @@ func (p *power) purge() {
 	if _, err := p.b.Purge(queueOf("q1")); err != nil && !errors.Is(err, ErrShutdown) && !errors.Is(err, ErrNotFound) {
 		p.errorf("purge: %v", err)
 	}
-	u := p.newUnit()
-	u.purge = true
+	u := p.newUnit("purge")
 	for _, x := range p.live["q1"] {
 		if x.tag = nil; len(x.taken) == 0 || !x.moved { // what is rejected already is among the dead letters
 			x.busy = true
@@ -586,7 +585,7 @@ func (p *power) purge() {
 		}
 	}
 	body := p.body()
-	after := p.newUnit()
+	after := p.newUnit("publish after a purge")
 	p.bring(after, "q0", body)
 	p.do("producer", Op{Kind: OpPublish, Message: text(queueOf("q0"), body)}, func(*Completion) { u.confirmed, after.confirmed = true, true })
 }

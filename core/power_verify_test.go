@@ -78,9 +78,9 @@ func (p *power) verify() {
 	for _, u := range p.units {
 		switch {
 		case u.confirmed && u.not != "":
-			p.errorf("confirmed, and yet %s", u.not)
+			p.errorf("%s: confirmed, and yet %s", u.what, u.not)
 		case u.happened != "" && u.not != "":
-			p.errorf("half done: %s, but %s", u.happened, u.not)
+			p.errorf("%s: half done: %s, but %s", u.what, u.happened, u.not)
 		}
 	}
 	p.verifyDead(all)

@@ -37,7 +37,8 @@ type queue struct {
 	dead    []burial        // for release to hand out
 	lost    []persist.Range // of what was dropped or expired: for release to log
 	subs    []*subscription
-	hungry  *subscription // a ring of those with credit; the next one first
+	leaving []*subscription // detached; what they have in flight is settled by open transactions
+	hungry  *subscription   // a ring of those with credit; the next one first
 
 	gapEnd   persist.Pos // the last entry that is only in the store is committed up to here
 	lastEnd  persist.Pos // the last unit that speaks of this queue ends here

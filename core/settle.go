@@ -18,8 +18,9 @@ func (c *Client) settle(op *Op) {
 }
 
 // settleTags settles deliveries, a queue's at a time. What is not this client's any more is passed over: it was purged,
-// expired with its connection, or settled before. end is where that ends in the log. An error says that the store is
-// closed, so that the next master delivers them again, or that dead letters could not be written and are back.
+// expired with its connection, or settled before, and that is confirmed like a settle. end is where all that ends in the
+// log. An error says that the store is closed, so that the next master delivers them again, or that dead letters could not
+// be written and are back.
 func (c *Client) settleTags(tags []Tag, o Outcome) (end persist.Pos, failed error) {
 	c.settled.Add(uint64(len(tags)))
 	for len(tags) > 0 {
@@ -32,17 +33,33 @@ func (c *Client) settleTags(tags []Tag, o Outcome) (end persist.Pos, failed erro
 			n++
 		}
 		q.mu.Lock()
+		gone, err := q.confirmGone(c, tags[:n])
 		q.settle(&c.work, c, tags[:n], o)
-		_, at, err := q.b.append(&c.work.unit)
+		_, at, err2 := q.b.append(&c.work.unit)
+		err = cmp.Or(err, err2)
 		if err == nil && at != 0 {
 			q.lastEnd = at
 		}
 		q.dispatch()
-		buried, err2 := q.unlock()
-		end, failed = max(end, at, buried), cmp.Or(failed, err, err2)
+		buried, err3 := q.unlock()
+		end, failed = max(end, gone, at, buried), cmp.Or(failed, err, err3)
 		tags = tags[n:]
 	}
 	return end, failed
+}
+
+// confirmGone says where in the log what became of those among tags that are gone is said, at the latest.
+func (q *queue) confirmGone(c *Client, tags []Tag) (end persist.Pos, err error) {
+	for _, e := range tags {
+		if q.holds(c, e) || e.inTx {
+			continue
+		}
+		if q.b.ended.Load() { // perhaps it never came to be said
+			return 0, &Error{CodeShutdown, q.dest.String(), "the store is closed"}
+		}
+		return q.lastEnd, nil
+	}
+	return 0, nil
 }
 
 // drainedOf counts the deliveries without a message.

@@ -212,13 +212,13 @@ func (b *Broker) deleteDurable(d *durable) error {
 	q := d.claim.q
 	q.mu.Lock()
 	defer q.release()
-	q.empty()
 	w.key, w.value = subscriptionRow(w.key, w.value, d, q.id)
 	w.unit.Delete(persist.TableSubscriptions, w.key)
 	w.unit.Purge(q.id, q.tails(), true)
 	if _, _, err := b.append(&w.unit); err != nil {
 		return err
 	}
+	q.empty()
 	q.closed = true
 	b.router.remove(d.source.Name, d.claim)
 	b.version.Add(1)

@@ -1,6 +1,9 @@
 package core
 
-import "sync/atomic"
+import (
+	"slices"
+	"sync/atomic"
+)
 
 // credit is how many deliveries a peer allows: absolute counts since the subscription began. An inbox's subscription
 // shares one with the shared queues that its filters name, each under its own queue's lock: hence atomics.
@@ -69,8 +72,9 @@ func (q *queue) attach(s *subscription) {
 	q.subs = append(q.subs, s)
 }
 
-// detach takes s away; what it had in flight returns, in order, and is dispatched to others. failed counts it as an
-// attempt (MQTT, `$queue`).
+// detach takes s away; what it had in flight returns, in order, and is dispatched to others, but for what an open
+// transaction settles: JMS and STOMP clients close a consumer before they commit. failed counts it as an attempt (MQTT,
+// `$queue`).
 func (q *queue) detach(s *subscription, w *writer, failed bool) {
 	q.mu.Lock()
 	if s.closed {
@@ -87,9 +91,10 @@ func (q *queue) detach(s *subscription, w *writer, failed bool) {
 		}
 	}
 	w.ranges = w.ranges[:0]
-	for e := s.flight.tail; e != nil; e = s.flight.tail {
-		e.inTx = false
+	for e, before := s.flight.tail, (*entry)(nil); e != nil; e = before {
+		before = e.prev
 		switch {
+		case e.inTx: // until its transaction ends
 		case s.auto && e.state == stateFlight: // it waits in a mailbox that nobody will poll
 			q.giveBack(e)
 		case failed && !e.received:
@@ -98,6 +103,9 @@ func (q *queue) detach(s *subscription, w *writer, failed bool) {
 			q.giveBack(e)
 		}
 	}
+	if s.flight.n > 0 {
+		q.leaving = append(q.leaving, s)
+	}
 	q.writeAccepted(w)
 	if _, end, err := q.b.append(&w.unit); err == nil && end != 0 {
 		q.lastEnd = end
@@ -105,6 +113,14 @@ func (q *queue) detach(s *subscription, w *writer, failed bool) {
 	w.unit.Reset()
 	q.dispatch()
 	q.unlock()
+}
+
+// holders are the subscriptions that may have something in flight.
+func (q *queue) holders() []*subscription {
+	if len(q.leaving) == 0 {
+		return q.subs
+	}
+	return slices.Concat(q.subs, q.leaving)
 }
 
 // giveBack takes e out of flight and puts it back in its place.
@@ -121,8 +137,12 @@ func (q *queue) giveBack(e *entry) {
 
 // land takes e out of flight.
 func (q *queue) land(e *entry) {
-	e.sub.flight.remove(e)
-	e.sub.client.inFlight.Add(-1)
-	e.sub = nil
+	s := e.sub
+	s.flight.remove(e)
+	s.client.inFlight.Add(-1)
+	if s.closed && s.flight.n == 0 && len(q.leaving) > 0 {
+		q.leaving = slices.DeleteFunc(q.leaving, func(other *subscription) bool { return other == s })
+	}
+	e.sub, e.inTx = nil, false
 	q.inFlight--
 }

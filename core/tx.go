@@ -136,16 +136,26 @@ func (c *Client) settleInTx(op *Op) {
 	c.answer(op, 0, nil)
 }
 
-// free ends a transaction that comes to nothing: its deliveries are in flight as if nothing had been said.
+// free ends a transaction that comes to nothing: its deliveries are in flight as if nothing had been said, or go back if
+// their subscription has ended.
 func (c *Client) free(t *transaction) {
+	var back []*queue
 	for _, p := range t.settles {
 		for _, e := range p.tags {
 			e.q.mu.Lock()
 			if e.mine(c) {
-				e.inTx = false
+				if e.inTx = false; e.sub.closed {
+					e.q.giveBack(e)
+					back = append(back, e.q)
+				}
 			}
-			e.q.mu.Unlock()
+			e.q.release()
 		}
+	}
+	for _, q := range back {
+		q.mu.Lock()
+		q.dispatch()
+		q.unlock()
 	}
 }
 
@@ -161,7 +171,7 @@ func (c *Client) commitTx(t *transaction) (end persist.Pos, err error) {
 			c.free(t)
 			return 0, rolledBack(err)
 		}
-		queues := queuesOf(t, routes)
+		queues, deleted := queuesOf(t, routes)
 		if !lockAll(queues) {
 			for _, r := range routes {
 				r.version = 0
@@ -169,6 +179,9 @@ func (c *Client) commitTx(t *transaction) (end persist.Pos, err error) {
 			continue
 		}
 		end, err = c.commitLocked(t, routes)
+		if deleted {
+			end = persist.Pos(c.b.tail.Load())
+		}
 		for _, q := range queues {
 			q.dispatch()
 			q.await()
@@ -199,9 +212,9 @@ func (c *Client) routesOf(t *transaction) ([]*route, error) {
 	return routes, nil
 }
 
-// queuesOf lists all queues that a transaction touches, once each, in order of rank.
-func queuesOf(t *transaction, routes []*route) []*queue {
-	var list []*queue
+// queuesOf lists all queues that a transaction touches, once each, in order of rank. deleted says that it settles
+// deliveries of a queue that is gone.
+func queuesOf(t *transaction, routes []*route) (list []*queue, deleted bool) {
 	for _, r := range routes {
 		for _, x := range r.targets {
 			list = append(list, x.q)
@@ -209,13 +222,15 @@ func queuesOf(t *transaction, routes []*route) []*queue {
 	}
 	for i := range t.settles {
 		p := &t.settles[i]
+		n := len(p.tags)
 		p.tags = slices.DeleteFunc(p.tags, func(e *entry) bool { return e.q.isClosed() })
+		deleted = deleted || len(p.tags) < n
 		for _, e := range p.tags {
 			list = append(list, e.q)
 		}
 	}
 	slices.SortFunc(list, func(a, b *queue) int { return compare(a.rank, b.rank) })
-	return slices.Compact(list)
+	return slices.Compact(list), deleted
 }
 
 func (q *queue) isClosed() bool {
@@ -253,15 +268,27 @@ func (c *Client) commitLocked(t *transaction, routes []*route) (persist.Pos, err
 		c.b.place(w, routes[i], m)
 		c.b.retain(w, m, kept)
 	}
+	var gone persist.Pos // what became of deliveries that are not c's any more is said up to here
 	for _, p := range t.settles {
 		if p.outcome == Accepted {
 			c.draft(w, p.tags)
 		}
+		for _, e := range p.tags {
+			if !e.mine(c) {
+				gone = max(gone, e.q.lastEnd)
+			}
+		}
+	}
+	if c.b.ended.Load() {
+		w.unit.Reset()
+		w.places, w.retains = w.places[:0], w.retains[:0]
+		return 0, &Error{CodeShutdown, "store", "it is closed"}
 	}
 	end, err := c.b.commit(w)
 	if err != nil {
 		return 0, err
 	}
+	end = max(end, gone)
 	for _, p := range t.settles {
 		end = max(end, c.fulfil(w, p))
 	}

@@ -3,6 +3,8 @@ package core
 import (
 	"errors"
 	"testing"
+
+	"github.com/havenmq/havenmq/persist"
 )
 
 func (p *peer) begin(id TxID) { p.Helper(); p.must(Op{Kind: OpBegin, Tx: id}) }
@@ -233,4 +235,92 @@ func TestTransactionWithRetainedAndTopics(t *testing.T) {
 	p.want("kept x kept x")
 	p.consume(3, topicOf("t"), 10, func(q *SubscribeRequest) { q.Retained = true })
 	p.want("kept")
+}
+
+// JMS clients close their consumer, and STOMP clients unsubscribe, before they commit.
+func TestSettlesOutliveTheirSubscription(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		end   OpKind
+		purge bool
+		left  string
+	}{{"committed", OpCommit, false, "3"}, {"rolled back", OpRollback, false, "1 2 3"}, {"purged", OpCommit, true, ""}} {
+		t.Run(c.name, func(t *testing.T) {
+			r := newRig(t)
+			p, other := r.connect(""), r.connect("")
+			p.fill(queueOf("q"), 1, 3)
+			p.consume(1, queueOf("q"), 3)
+			got := p.want("1 2 3")
+			p.begin(1)
+			p.must(Op{Kind: OpSettle, Tx: 1, Tags: []Tag{got[0].Tag, got[1].Tag}, Outcome: Accepted})
+			p.must(Op{Kind: OpUnsubscribe, Sub: 1})
+			if i := r.queue("q"); i.InFlight != 2 || i.Depth != 3 {
+				t.Errorf("%+v", i)
+			}
+			if page, err := r.b.Browse(queueOf("q"), "", 0); err != nil || !page.Messages[0].InFlight || page.Messages[2].InFlight {
+				t.Errorf("%+v %v", page, err)
+			}
+			if c.purge {
+				r.b.Purge(queueOf("q"))
+			}
+			p.must(Op{Kind: c.end, Tx: 1})
+			other.consume(1, queueOf("q"), 10)
+			other.settleAs(Accepted, other.want(c.left)...)
+			if i := r.queue("q"); i.Depth != 0 || i.InFlight != 0 || len(r.b.queues[queueOf("q")].leaving) != 0 {
+				t.Errorf("%+v", i)
+			}
+			r.restart(0)
+			if i := r.queue("q"); i.Depth != 0 {
+				t.Errorf("%+v", i)
+			}
+		})
+	}
+}
+
+// A settle of what was purged is confirmed when the purge is, and not at all when the store never took that.
+func TestSettleOfWhatIsGoneWaitsForTheLog(t *testing.T) {
+	for _, tx := range []TxID{0, 1} {
+		r := newRig(t)
+		p := r.connect("")
+		p.fill(queueOf("q"), 1, 2)
+		p.consume(1, queueOf("q"), 3)
+		got := p.want("1 2")
+		say := func(i int) Ticket {
+			if tx == 0 {
+				return p.send(Op{Kind: OpSettle, Tags: []Tag{got[i].Tag}, Outcome: Accepted})
+			}
+			return p.send(Op{Kind: OpCommit, Tx: tx + TxID(i)})
+		}
+		if tx != 0 {
+			for i := range got {
+				p.begin(tx + TxID(i))
+				p.must(Op{Kind: OpSettle, Tx: tx + TxID(i), Tags: []Tag{got[i].Tag}, Outcome: Accepted})
+			}
+		}
+		if _, err := r.b.Purge(queueOf("q")); err != nil {
+			t.Fatal(err)
+		}
+		ticket := say(0)
+		for p.poll() {
+		}
+		if _, ok := p.done[ticket]; ok {
+			t.Errorf("tx %d: it was answered before the purge was committed", tx)
+		}
+		p.pump()
+		if done, ok := p.done[ticket]; !ok || done.Err != nil {
+			t.Errorf("tx %d: %v %v", tx, ok, done.Err)
+		}
+		r.memory().refuse = persist.ErrClosed
+		if done := p.ask(Op{Kind: OpPublish, Message: text(queueOf("q"), "x")}); !errors.Is(done.Err, ErrShutdown) {
+			t.Error(done.Err)
+		}
+		ticket = say(1)
+		p.pump()
+		if done := p.done[ticket]; done.Err == nil {
+			t.Errorf("tx %d: confirmed by a store that is closed", tx)
+		}
+		if n, err := r.b.Purge(queueOf("q")); n != 0 || err == nil {
+			t.Errorf("purged %d, %v", n, err)
+		}
+	}
 }
