@@ -178,8 +178,9 @@ func (x *Index) measure() error {
 	return nil
 }
 
-// fail keeps the first error of the disk: whoever met it may have no way to say so. A damaged LevelDB is marked, so that
-// the next start builds it anew.
+// fail keeps the first error of the disk and ends the store: whoever met it may have no way to say so, and what was
+// answered instead, such as a queue without places given out, must not find its way into the log. A damaged LevelDB is
+// marked, so that the next start builds it anew. mu is not held.
 func (x *Index) fail(err error) error {
 	if errors.Is(err, leveldb.ErrClosed) {
 		return ErrClosed
@@ -189,11 +190,13 @@ func (x *Index) fail(err error) error {
 			x.files.condemn())
 	}
 	x.mu.Lock()
-	defer x.mu.Unlock()
 	if x.broken == nil {
 		x.broken = err
 	}
-	return x.broken
+	err = x.broken
+	x.mu.Unlock()
+	x.log.fail(err)
+	return err
 }
 
 // freeze makes what is applied ready to be written. mu is held; no batch is under way.

@@ -63,7 +63,7 @@ func (x *Index) queue(q QueueID) QueueState {
 	v, err := x.look()
 	x.mu.RUnlock()
 	if err != nil {
-		_ = x.fail(err) // kept, and answered by keep
+		_ = x.fail(err) // ends the store
 		return QueueState{}
 	}
 	defer v.Release()
@@ -413,7 +413,7 @@ func (x *Index) locate(first Pos) Pos {
 	}
 	r, ok, err := x.relocatedTo(first)
 	if err != nil {
-		_ = x.fail(err) // kept, and answered by keep; the read that follows fails
+		_ = x.fail(err) // ends the store
 	}
 	if !ok {
 		return first

@@ -62,4 +62,8 @@ type indexLog interface {
 	// sure that the TRIM is committed, the log synced and the index flushed past it. p is a segment's first position.
 	dropSegmentsBelow(p Pos) error
 	logStart() Pos
+
+	// fail ends the store at once: nothing is appended from here on. For an error of the disk that the caller has no way
+	// to return.
+	fail(err error)
 }
