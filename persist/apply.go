@@ -380,6 +380,11 @@ func (x *Index) removeRange(q QueueID, c *claims, r Range) error {
 		if err := x.removeFrom(q, c, class, b, uint8(first), uint8(end)); err != nil {
 			return err
 		}
+		if b.live == 0 {
+			if err := x.passHead(q, c, class); err != nil {
+				return err
+			}
+		}
 		first = end + 1
 	}
 	return nil

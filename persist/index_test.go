@@ -306,3 +306,39 @@ func TestSweepBoundsTheLog(t *testing.T) {
 	}
 	sameAsReplay(t, s)
 }
+
+// TestHeadPassesWhatWasSettledOutOfOrder settles the second block before the first, and asks where reading starts then.
+func TestHeadPassesWhatWasSettledOutOfOrder(t *testing.T) {
+	for _, flushed := range []bool{false, true} {
+		s := openReal(t, realOptions(NewMemFS()))
+		defer func() { _ = s.Close() }()
+		fill(t, s, 1, 2001)
+		settle := func(first, last uint64) {
+			t.Helper()
+			var u Unit
+			u.Settle(1, []Range{{MakeSeq(4, first), MakeSeq(4, last)}})
+			_, end, err := s.Append(&u)
+			if err != nil {
+				t.Fatal(err)
+			}
+			awaitCommit(t, s, end)
+			if flushed {
+				if err := s.index.flush(); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		settle(256, 1100)
+		if h := s.Queue(1).Heads[MakeSeq(4, 1).Class()]; h != 1 {
+			t.Fatalf("head %d; 1 still lives", h)
+		}
+		settle(1, 255)
+		if h := s.Queue(1).Heads[MakeSeq(4, 1).Class()]; h < 1024 || h > 1101 {
+			t.Errorf("flushed %v: head %d; 1101 is the first that lives", flushed, h)
+		}
+		if got, err := s.Entries(1, 0, 1, nil); err != nil || len(got) != 1 || got[0].Seq != MakeSeq(4, 1101) {
+			t.Errorf("first entry %v, %v", got, err)
+		}
+		sameAsReplay(t, s)
+	}
+}

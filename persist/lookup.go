@@ -250,6 +250,46 @@ func (x *Index) nextBlock(q QueueID, c *claims, class uint8, no uint64) (uint64,
 	return next, it.Error()
 }
 
+// passHead moves a lane's head on to its first block that has a live entry. Entries that are settled out of order leave
+// the head among what is gone, and who reads from there would step over all of it. It is the applier's, as nextBlock is.
+func (x *Index) passHead(q QueueID, c *claims, class uint8) error {
+	if l := c.known(class); l.depth == 0 || x.lives(q, l, l.head>>blockShift) {
+		return nil
+	}
+	for no := c.known(class).head >> blockShift; ; no++ {
+		var err error
+		if no, err = x.nextBlock(q, c, class, no); err != nil || no == noBlock {
+			return err
+		}
+		if l := c.known(class); x.lives(q, l, no) || l.find(no) == nil && x.stillDead(q, class, no) == nil {
+			l.head = max(l.head, no<<blockShift)
+			return nil
+		}
+	}
+}
+
+// lives says that a block in memory has a live entry.
+func (x *Index) lives(q QueueID, l *claimLane, no uint64) bool {
+	if b := l.find(no); b != nil {
+		return b.live > 0
+	}
+	if f := laneIn(x.frozen, q, l.class); f != nil {
+		b := f.find(no)
+		return b != nil && b.live > 0
+	}
+	return false
+}
+
+// stillDead is a block without a live entry that waits to be deleted from LevelDB; nil if that has it, or none, still.
+func (x *Index) stillDead(q QueueID, class uint8, no uint64) *block {
+	if f := laneIn(x.frozen, q, class); f != nil {
+		if b := f.find(no); b != nil && b.live == 0 {
+			return b
+		}
+	}
+	return nil
+}
+
 // entry looks up one.
 func (x *Index) entry(q QueueID, s Seq) (Entry, bool, error) {
 	e, ok, err := x.slotAt(q, s)
