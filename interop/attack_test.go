@@ -30,7 +30,7 @@ const (
 // attackConnections is how many connections to make.
 func attackConnections(t *testing.T) (n int) {
 	t.Helper()
-	n = 4000
+	n = 20_000
 	if s := os.Getenv("HAVENMQ_ATTACK_CONNECTIONS"); s != "" {
 		var err error
 		if n, err = strconv.Atoi(s); err != nil {

@@ -50,7 +50,7 @@ func newRand(seed, job uint64) *rand.Rand { return rand.New(rand.NewPCG(seed, jo
 // crashRounds is how many rounds to run, and from which seed on.
 func crashRounds(t *testing.T) (rounds int, seed uint64) {
 	t.Helper()
-	rounds, seed = 5, 1
+	rounds, seed = 10, 1
 	if s := os.Getenv("HAVENMQ_CRASH_ROUNDS"); s != "" {
 		n, err := strconv.Atoi(s)
 		if err != nil {
