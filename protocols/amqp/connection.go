@@ -316,7 +316,9 @@ func (c *connection) failWith(e *wireError, why error) {
 	switch {
 	case c.phase == phaseHeader:
 		c.emit(Frame{kind: frameHeader, header: headerSASL})
-	case c.phase >= phaseOpen && !proving:
+	case c.phase == phaseSASL || proving: // an outcome is the only word that SASL has for it (5.3.3.6)
+		c.emit(Frame{kind: frameSASL, body: &outcome{code: saslCode(why)}})
+	case c.phase >= phaseOpen:
 		if c.openSent {
 			c.flush()
 		} else {
