@@ -70,6 +70,8 @@ func parseBatchHeader(b []byte, p Pos) (h batchHeader, why string) {
 	switch {
 	case le.Uint32(b) != batchMagic:
 		why = "a batch's magic"
+	case b[4] == 0: // never written: a page ended behind the magic, and the power went between the two
+		why = "a batch's version"
 	case b[4] != batchVersion || b[5] != 0:
 		why = whyVersion
 	case h.flags&^batchFlags != 0:

@@ -283,6 +283,17 @@ func TestTornTailIsCut(t *testing.T) {
 	}
 }
 
+// A sector may end anywhere within a batch's header.
+func TestTornWithinAHeader(t *testing.T) {
+	for n := 1; n < batchHeaderBytes; n++ {
+		w := writeLog(t, 6, 100, func(o *Options) { o.Progress = stuck{200} })
+		p := w.base[len(w.base)-1]
+		w.patchAt(t, p, func(b []byte) { clear(b[n:]) })
+		w.forget(t)
+		w.mustCut(t, p)
+	}
+}
+
 // After a cut nothing of the old tail can be read as new, whatever the next power loss does.
 func TestCutIsZeroAndSynced(t *testing.T) {
 	w := writeLog(t, 12, 700, func(o *Options) { o.Progress, o.LogSize = stuck{2000}, 64<<10 })
