@@ -8,6 +8,7 @@ import (
 	"os"
 	"slices"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 )
@@ -89,7 +90,9 @@ func playPower(t *testing.T, seed uint64, disk powerDisk) (n powerCounts) {
 			disk.arm(1 << 30)
 		}
 		for !p.open() || !disk.hold() { // the power went while it was recovered
-			p.end()
+			if p.end(); t.Failed() {
+				t.Fatalf("replay: go test ./core -run TestPowerLoss -seed %d", seed)
+			}
 			disk.off(p.rng)
 			n.losses++
 			n.recovering++
@@ -227,20 +230,62 @@ func (p *power) open() bool {
 // connect brings the clients of this life. It is called after what was found was compared.
 func (p *power) connect() {
 	p.clients = map[string]*Client{}
-	for _, name := range []string{"producer", "durable", "mqtt"} {
-		p.clients[name] = p.b.Attach(noSink{}, name)
+	for _, name := range powerClients {
+		p.join(name)
 	}
-	p.do("producer", Op{Kind: OpConnect, Connect: &ConnectRequest{Protocol: "amqp", ClientID: "producer"}}, nil)
-	for i := range powerQueues {
-		p.do("producer", Op{Kind: OpSubscribe, Sub: SubID(i + 1), Subscribe: &SubscribeRequest{Source: queueOf(powerQueues[i])}}, nil)
-	}
-	p.do("durable", Op{Kind: OpConnect, Connect: &ConnectRequest{Protocol: "stomp", ClientID: "durable"}}, nil)
-	for i, name := range powerSubs {
-		p.do("durable", Op{Kind: OpSubscribe, Sub: SubID(i + 1), Subscribe: &SubscribeRequest{Source: topicOf("t.>"), Durable: true, Name: name}}, nil)
-	}
-	p.do("mqtt", Op{Kind: OpConnect, Connect: mqttRequest("mqtt", false, ExpiryNever)}, nil)
-	p.do("mqtt", Op{Kind: OpFilter, Filter: &Filter{Pattern: topicOf("t.>"), MaxQoS: 2, ID: 5, Retained: RetainedNever}}, nil)
 }
+
+func (p *power) join(name string) {
+	p.clients[name] = p.b.Attach(noSink{}, name)
+	switch name {
+	case "producer":
+		p.do(name, Op{Kind: OpConnect, Connect: &ConnectRequest{Protocol: "amqp", ClientID: name}}, nil)
+		for i := range powerQueues {
+			p.do(name, Op{Kind: OpSubscribe, Sub: SubID(i + 1), Subscribe: &SubscribeRequest{Source: queueOf(powerQueues[i])}}, nil)
+		}
+	case "durable":
+		p.do(name, Op{Kind: OpConnect, Connect: &ConnectRequest{Protocol: "stomp", ClientID: name}}, nil)
+		for i, sub := range powerSubs {
+			p.do(name, Op{Kind: OpSubscribe, Sub: SubID(i + 1), Subscribe: &SubscribeRequest{Source: topicOf("t.>"), Durable: true, Name: sub}}, nil)
+		}
+	default:
+		p.do(name, Op{Kind: OpConnect, Connect: mqttRequest(name, false, ExpiryNever)}, nil)
+		p.do(name, Op{Kind: OpFilter, Filter: &Filter{Pattern: topicOf("t.>"), MaxQoS: 2, ID: 5, Retained: RetainedNever}}, nil)
+	}
+}
+
+// rejoin breaks a connection, or has a new one take its session, and goes on.
+func (p *power) rejoin() {
+	name := powerClients[p.rng.IntN(len(powerClients))]
+	old := p.clients[name]
+	if takes := name == "mqtt" && p.rng.IntN(2) == 0; takes {
+		p.join(name)
+		old.Close(p.now)
+	} else {
+		old.Close(p.now)
+		p.join(name)
+	}
+	for place, list := range p.live {
+		for _, x := range list {
+			if clientOf(place) == name {
+				x.tag = nil
+			}
+		}
+	}
+	if name == "producer" && p.tx != nil {
+		for _, x := range p.tx.takes {
+			x.busy = false
+		}
+		p.tx = nil
+	}
+	for key := range p.credit {
+		if strings.HasPrefix(key, name) {
+			delete(p.credit, key)
+		}
+	}
+}
+
+var powerClients = []string{"producer", "durable", "mqtt"}
 
 var (
 	powerQueues = []string{"q0", "q1", "in"}
@@ -260,7 +305,7 @@ func (p *power) do(client string, op Op, then func(*Completion)) {
 
 // pump takes in what there is.
 func (p *power) pump() {
-	for _, name := range []string{"producer", "durable", "mqtt"} {
+	for _, name := range powerClients {
 		c := p.clients[name]
 		for more := true; more; {
 			more = c.Poll(&p.ev, 100)
@@ -316,7 +361,7 @@ func (p *power) delivered(client string, d *Delivery) {
 		return
 	case x.seq != 0 && place == "inbox" && x.seq != d.Seq:
 		p.errorf("%s: %q has seq %d, was %d", place, x.body, d.Seq, x.seq)
-	case d.Received != (x.received == 2):
+	case d.Received && x.received == 0 || !d.Received && x.received == 2:
 		p.errorf("%s: %q comes as received %v, was %d", place, x.body, d.Received, x.received)
 	}
 	if slices.ContainsFunc(x.taken, func(u *powerUnit) bool { return u.confirmed && u.what != "purge" }) { // one may wait in a mailbox
@@ -352,6 +397,8 @@ func (p *power) play(n int) {
 			p.grantSome()
 		case r < 78:
 			p.purge()
+		case r < 80:
+			p.rejoin()
 		default:
 			if p.b.Tick(p.now); p.rng.IntN(2) == 0 && !p.disk.quiet() {
 				p.pump()
