@@ -1,6 +1,6 @@
 """Drives qpid-proton, paho-mqtt and stomp.py for the tests: one JSON job a line in, one JSON answer a line out.
 
-{"id":1,"op":"open","lib":"proton|paho4|paho5|stomp","port":N,"name":"..."}            -> {"id":1,"conn":1}
+{"id":1,"op":"open","lib":"proton|paho4|paho5|stomp|stomp10|stomp11","port":N,"name":"..."}            -> {"id":1,"conn":1}
 {"id":2,"op":"subscribe","conn":1,"address":"queue://a"}                               -> {"id":2,"sub":1}
 {"id":3,"op":"send","conn":1,"address":"queue://a","message":{...}}  after confirmation -> {"id":3}
 {"id":4,"op":"receive","sub":1,"timeoutMs":5000}                                       -> {"id":4,"message":{...}}
@@ -176,12 +176,15 @@ class Stomp(stomp.ConnectionListener):
     OWN = {"destination", "message-id", "subscription", "ack", "content-length", "content-type", "reply-to", "correlation-id",
            "persistent", "priority", "timestamp", "expires", "redelivered", "type", "receipt", "receipt-id"}
 
-    def __init__(self, port, name, _lib):
+    VERSIONS = {"stomp10": stomp.Connection10, "stomp11": stomp.Connection11, "stomp": stomp.Connection12}
+
+    def __init__(self, port, name, lib):
         self.receipts = {}
         self.errors = queue.Queue()
         self.inbox = {}
         self.next = 0
-        self.conn = stomp.Connection12([("127.0.0.1", port)], auto_decode=False, auto_content_length=False, reconnect_attempts_max=1)
+        connection = self.VERSIONS[lib]
+        self.conn = connection([("127.0.0.1", port)], auto_decode=False, auto_content_length=False, reconnect_attempts_max=1)
         self.conn.set_listener("", self)
         self.conn.connect(wait=True, headers={"client-id": name})
 
@@ -251,7 +254,7 @@ class StompSubscription:
         self.conn.confirmed(lambda r: self.conn.conn.unsubscribe(self.sid, headers={"receipt": r}))
 
 
-LIBS = {"proton": Proton, "paho4": Paho, "paho5": Paho, "stomp": Stomp}
+LIBS = {"proton": Proton, "paho4": Paho, "paho5": Paho, "stomp": Stomp, "stomp10": Stomp, "stomp11": Stomp}
 
 
 class Driver:

@@ -20,23 +20,34 @@ type StompConn struct{ conn }
 
 // DialSTOMP connects and logs in; id is the client-id, "" for none.
 func DialSTOMP(addr, id string) (*StompConn, error) {
+	if id != "" {
+		id = "client-id:" + id + "\n"
+	}
+	return dialSTOMP(addr, "heart-beat:0,0\n"+id)
+}
+
+// DialSTOMPBeating promises a heart-beat every sendMs and asks for one every wantMs; 0 for none.
+func DialSTOMPBeating(addr string, sendMs, wantMs int) (*StompConn, error) {
+	return dialSTOMP(addr, fmt.Sprintf("heart-beat:%d,%d\n", sendMs, wantMs))
+}
+
+func dialSTOMP(addr, headers string) (*StompConn, error) {
 	c, err := dial(addr)
 	if err != nil {
 		return nil, err
 	}
 	s := &StompConn{c}
 	return s, c.handshake(func() error {
-		login := "CONNECT\naccept-version:1.2\nhost:/\nheart-beat:0,0\n"
-		if id != "" {
-			login += "client-id:" + id + "\n"
-		}
-		if err := s.Write(login+"\n", nil); err != nil {
+		if err := s.Write("CONNECT\naccept-version:1.2\nhost:/\n"+headers+"\n", nil); err != nil {
 			return err
 		}
 		_, err := s.Expect("CONNECTED")
 		return err
 	})
 }
+
+// ReadByte returns what comes next, a heart-beat between frames for one.
+func (s *StompConn) ReadByte() (byte, error) { return s.r.ReadByte() }
 
 // Write sends a frame at once: head is everything up to the empty line, that line included.
 func (s *StompConn) Write(head string, body []byte) error {
