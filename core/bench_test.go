@@ -1,6 +1,8 @@
 package core
 
 import (
+	"fmt"
+	"runtime"
 	"testing"
 
 	"github.com/havenmq/havenmq/persist"
@@ -172,4 +174,34 @@ func BenchmarkQueuesPage(b *testing.B) {
 			b.Fatal(len(list), next)
 		}
 	}
+}
+
+// 100,000 queues with a message each must fit into 1 GB; what core holds of one is a small part of that.
+func TestQueuesAreSmall(t *testing.T) {
+	const n = 10_000
+	before := heapBytes()
+	br, err := Open(Options{Store: &stubStore{}, Pagers: -1, NowMs: rigStartMs, Formats: []Format{rawFormat{}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range n {
+		if err := br.Publish(text(queueOf(fmt.Sprint("queue.", i)), string(make([]byte, 100)))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	br.store.(*stubStore).commit()
+	br.Tick(rigStartMs + 1)
+	each := (heapBytes() - before) / n
+	t.Logf("%d bytes a queue", each)
+	if each > 2500 {
+		t.Errorf("a queue with a message takes %d bytes", each)
+	}
+	br.Shutdown()
+}
+
+func heapBytes() int64 {
+	runtime.GC()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return int64(m.HeapAlloc)
 }
