@@ -406,8 +406,7 @@ func (f *Filter) ids() []uint32 {
 func (c *Client) endShared(name string, s *subscription) {
 	delete(c.shared, name)
 	c.nSubs.Add(-1)
-	s.q.detach(s, &c.work, true)
-	if n := c.mail.forget(InboxSub, s.q); n > 0 && !c.closed {
+	if n := s.q.detach(s, &c.work, true); n > 0 && !c.closed {
 		c.creditOf.giveBack(n)
 		c.feedInbox(false)
 	}
@@ -415,9 +414,7 @@ func (c *Client) endShared(name string, s *subscription) {
 
 // feedInbox hands over what new credit allows, of the inbox and of the queues that its filters name.
 func (c *Client) feedInbox(drain bool) {
-	if s := c.inbox.sub; s != nil && s.client == c {
-		s.q.credited(s, drain)
-	}
+	c.inbox.q.credited(c.inboxSub, drain)
 	for _, s := range c.shared {
 		s.q.credited(s, drain)
 	}

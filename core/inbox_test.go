@@ -469,3 +469,29 @@ func TestCleanSessionCostsTheLogNothing(t *testing.T) {
 		t.Errorf("%+v", s)
 	}
 }
+
+// What a client was never sent did not fail with it, and is not sent again when it is sent.
+func TestWhatWasNeverSentReturnsAsItWas(t *testing.T) {
+	r := newRig(t)
+	s := r.connect("s")
+	s.fill(queueOf("q"), 1, 2)
+	for i := range 10 {
+		p, _ := r.mqtt("m", true, 60)
+		p.must(Op{Kind: OpFilter, Filter: &Filter{Pattern: queueOf("q"), MaxQoS: 1}})
+		p.filter("t", 1)
+		p.send(Op{Kind: OpCredit, Sub: InboxSub, Limit: 5})
+		if i == 0 {
+			s.publish(topicOf("t"), "own", quality(1))
+		}
+		if in := r.queue("q").InFlight; in != 2 {
+			t.Fatalf("%d in flight", in)
+		}
+		p.close()
+	}
+	s.consume(1, queueOf("q"), 5)
+	for _, d := range s.want("1 2") {
+		if d.Attempts != 0 || d.Returned {
+			t.Errorf("%+v", d)
+		}
+	}
+}

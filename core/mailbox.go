@@ -52,21 +52,21 @@ func (m *mailbox) take(dst []Delivery, max int) (_ []Delivery, more, room bool) 
 	return dst, m.head < len(m.list), room
 }
 
-// forget throws away what waits for a subscription that ended, and says how much that was.
-func (m *mailbox) forget(id SubID, q *queue) (n uint64) {
+// forget takes out what waits for a subscription that ends. Its queue's lock is held, so that nothing more comes.
+func (m *mailbox) forget(id SubID, q *queue) (unseen []Delivery) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	kept := m.list[:m.head]
 	for _, d := range m.list[m.head:] {
 		if d.Sub != id || d.Tag != nil && d.Tag.q != q {
 			kept = append(kept, d)
-		} else {
-			n++
+		} else if d.Tag != nil {
+			unseen = append(unseen, d)
 		}
 	}
 	clear(m.list[len(kept):])
 	m.list = kept
-	return n
+	return unseen
 }
 
 func (m *mailbox) len() int {

@@ -260,7 +260,6 @@ func (c *Client) end(s *subscription, id SubID) {
 		s.q.release()
 	}
 	s.q.detach(s, &c.work, false)
-	c.mail.forget(id, s.q)
 	switch {
 	case s.q.kind == kindLive:
 		b.timed.remove(s.q)

@@ -75,11 +75,13 @@ func (q *queue) attach(s *subscription) {
 // detach takes s away; what it had in flight returns, in order, and is dispatched to others, but for what an open
 // transaction settles: JMS and STOMP clients close a consumer before they commit. failed counts it as an attempt (MQTT,
 // `$queue`).
-func (q *queue) detach(s *subscription, w *writer, failed bool) {
+//
+// What its connection never polled was never sent: it returns as it was. unseen is how much that is.
+func (q *queue) detach(s *subscription, w *writer, failed bool) (unseen uint64) {
 	q.mu.Lock()
 	if s.closed {
 		q.mu.Unlock()
-		return
+		return 0
 	}
 	s.closed = true
 	q.wish(s, false)
@@ -90,13 +92,18 @@ func (q *queue) detach(s *subscription, w *writer, failed bool) {
 			break
 		}
 	}
+	for _, d := range s.client.mail.forget(s.id, q) {
+		unseen++
+		if e := d.Tag; e.sub == s { // else it was purged
+			q.giveBack(e)
+			e.returned = d.Returned
+		}
+	}
 	w.ranges = w.ranges[:0]
 	for e, before := s.flight.tail, (*entry)(nil); e != nil; e = before {
 		before = e.prev
 		switch {
 		case e.inTx: // until its transaction ends
-		case s.auto && e.state == stateFlight: // it waits in a mailbox that nobody will poll
-			q.giveBack(e)
 		case failed && !e.received:
 			q.fail(w, e)
 		default:
@@ -113,6 +120,7 @@ func (q *queue) detach(s *subscription, w *writer, failed bool) {
 	w.unit.Reset()
 	q.dispatch()
 	q.unlock()
+	return unseen
 }
 
 // holders are the subscriptions that may have something in flight.
