@@ -315,7 +315,8 @@ func (c *Client) Close(nowMs int64) {
 		b.counts.leave(card.protocol, c.traffic())
 		b.news.add(Event{Kind: EventDisconnected, AtMs: nowMs, Subject: c.subject(), Detail: c.remote})
 	}
-	c.mail.list, c.waiting, c.first = nil, nil, 0
+	c.mail.drop()
+	c.waiting, c.first = nil, 0
 }
 
 func (c *Client) traffic() Traffic {

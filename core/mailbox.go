@@ -69,6 +69,13 @@ func (m *mailbox) forget(id SubID, q *queue) (unseen []Delivery) {
 	return unseen
 }
 
+// drop throws away everything: nobody polls any more.
+func (m *mailbox) drop() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.list, m.head = nil, 0
+}
+
 func (m *mailbox) len() int {
 	m.mu.Lock()
 	defer m.mu.Unlock()
