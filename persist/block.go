@@ -31,7 +31,7 @@ type slot struct {
 
 const (
 	slotDead      = 1 << iota // settled
-	slotElsewhere             // the record that put it here does not stand with its message: a row of keyClaim names it
+	slotStray                 // the record that put it here does not stand with its message: a row of keyStray names it
 	slotRelocated             // its message was relocated: the row of keyRelocated counts it
 )
 
@@ -52,6 +52,17 @@ func (s *slot) extra() *slotMore {
 	}
 	return s.more
 }
+
+// liveBytes is what the entry keeps alive of the log.
+func (s *slot) liveBytes() uint64 {
+	if s.more == nil {
+		return uint64(s.share)
+	}
+	return uint64(s.share) + uint64(len(s.more.note)+len(s.more.assign.Session))
+}
+
+// some says that there is an assignment.
+func (a *Assignment) some() bool { return len(a.Session) != 0 || a.PacketID != 0 || a.State != 0 }
 
 // find is the index of the slot with that low byte, or where it belongs.
 func (b *block) find(low uint8) (i int, found bool) {
@@ -124,7 +135,7 @@ func (b *block) copy() *block {
 // A block's row: for each live entry its low byte, flags, message (varint, from the one before), size, share; and, where
 // flags say so, expiry, notBefore, attempts, note, assignment.
 const (
-	rowFlags  = slotElsewhere | slotRelocated
+	rowFlags  = slotStray | slotRelocated
 	rowTimes  = 1 << 4
 	rowNote   = 1 << 5
 	rowAssign = 1 << 6
@@ -140,14 +151,13 @@ func (b *block) encode(dst []byte) []byte {
 		}
 		m := s.extra()
 		flags := s.flags & rowFlags
-		assigned := len(m.assign.Session) != 0 || m.assign.PacketID != 0 || m.assign.State != 0
 		if m.expiryMs != 0 || m.notBeforeMs != 0 || m.attempts != 0 {
 			flags |= rowTimes
 		}
 		if len(m.note) != 0 {
 			flags |= rowNote
 		}
-		if assigned {
+		if m.assign.some() {
 			flags |= rowAssign
 		}
 		dst = append(dst, s.low, flags)

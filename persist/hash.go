@@ -65,25 +65,14 @@ func (s *Store) replayInto(x *Index) error {
 }
 
 func applyUnits(x *Index, units []byte, p, end Pos) error {
-	var d Decoder
-	var op Op
 	for it := (unitReader{rest: units}); len(it.rest) > 0; {
 		if !it.next() {
 			return &formatError{"a unit that passes its batch", p}
 		}
-		x.beginUnit(it.unit, p+Pos(it.off))
-		d.Reset(it.unit, p+Pos(it.off))
-		for {
-			more, err := d.Next(&op)
-			if err != nil {
-				return err
-			}
-			if !more {
-				break
-			}
-			if err := x.apply(&op); err != nil {
-				return err
-			}
+		base := p + Pos(it.off)
+		x.beginUnit(it.unit, base)
+		if err := eachOpOf(it.unit, base, x.apply); err != nil {
+			return err
 		}
 	}
 	return x.applied(end)
@@ -128,6 +117,8 @@ func (x *Index) hash() (string, error) {
 			return "", err
 		}
 	}
+	live, _ := x.sizes()
+	writeNumbers(h, live)
 	return hex.EncodeToString(h.Sum(nil)), nil
 }
 

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 
 	"github.com/syndtr/goleveldb/leveldb"
@@ -12,13 +13,13 @@ import (
 )
 
 const (
-	minOverlayBytes     = 4 << 20
+	minOverlayBytes     = 256 << 10
 	maxOverlayBytes     = 32 << 20
-	indexCacheBytes     = 16 << 20
-	flushTicks          = 50 // calls of keep after which what was applied is written at the latest
 	maxInternedNotes    = 1024
+	maxSpareBlocks      = 64
 	entryOverheadBytes  = 24 // of the log, that an entry keeps alive beside its message
 	recordOverheadBytes = 20
+	tailOverheadBytes   = 16 // that a class's counter keeps alive
 )
 
 // Index is what the log says, in a shape that can be looked up: queues' entries, tables' rows. It holds what is applied;
@@ -27,13 +28,16 @@ const (
 //	applier ──► now (overlay) ──freeze──► frozen ──write──► LevelDB
 //	readers ◄── now, else frozen, else LevelDB
 //
-// The applier's goroutine alone changes now; a flush, by any goroutine, moves it to frozen between two batches.
+// The applier's goroutine alone changes now; a flush, by any goroutine, moves it to frozen between two batches. Nothing
+// changes what is frozen.
 type Index struct {
 	log    indexLog
 	files  *levelFiles
 	budget int64 // bytes of an overlay that is due to be written
+	logf   func(format string, args ...any)
 
-	flushing sync.Mutex // one flush at a time; taken before mu
+	flushing sync.Mutex    // one flush at a time, or none while a cut is made; taken before mu
+	boundary chan struct{} // told when what was wanted is frozen
 
 	mu      sync.RWMutex
 	db      *leveldb.DB
@@ -44,20 +48,27 @@ type Index struct {
 	wanted  bool // somebody waits to freeze it
 	pos     Pos  // applied
 	flushed Pos
-	live    uint64
+	live    uint64     // bytes of the log that entries and rows keep alive
+	counts  liveCounts // what lives, by segment; halfway through a batch it may be too low
+	dead    Pos        // nothing below it lives, as of the last batch's end; 0: the oldest segment is alive
 	trim    trimming
 	disk    uint64
 	broken  error // of the disk; keep and apply answer it
 
 	// The applier's own.
-	unit      []byte
-	base      Pos
-	preparing bool
-	notes     map[string]*slotMore
+	unit         []byte
+	base         Pos
+	preparing    bool
+	opPos        Pos // of the operation under way
+	message      Pos // the last MESSAGE of this unit, and how much is in it
+	messageBytes uint32
+	notes        map[string]*slotMore
+	spare        []*block // empty ones, to be used again
+	disobeyed    int      // TRIMs that would have taken what lives
 
 	// keep's own.
-	ticks int
-	sweep sweep
+	ticks     int
+	relocator relocator
 }
 
 // trimming is the newest TRIM: segments below to may go once the index is flushed past at.
@@ -65,14 +76,16 @@ type trimming struct{ to, at Pos }
 
 // frozenState is what is written together with frozen.
 type frozenState struct {
-	pos  Pos
-	live uint64
-	trim trimming
+	pos    Pos
+	live   uint64
+	trim   trimming
+	counts liveCounts
 }
 
 // openIndex opens the index in dir, or makes an empty one where there is none that can be trusted.
 func openIndex(fs FS, dir string, l indexLog, o *Options) (index, error) {
-	x := &Index{log: l, files: &levelFiles{fs, dir}, budget: maxOverlayBytes, now: newOverlay(), notes: map[string]*slotMore{}}
+	x := &Index{log: l, files: &levelFiles{fs, dir}, budget: maxOverlayBytes, now: newOverlay(), notes: map[string]*slotMore{},
+		logf: o.Logf, boundary: make(chan struct{}, 1)}
 	if o.MemoryBytes > 0 {
 		x.budget = min(max(o.MemoryBytes/8, minOverlayBytes), maxOverlayBytes)
 	}
@@ -80,7 +93,7 @@ func openIndex(fs FS, dir string, l indexLog, o *Options) (index, error) {
 		return nil, err
 	}
 	if !x.files.condemned() {
-		db, err := openLevel(x.files, indexCacheBytes)
+		db, err := openLevel(x.files, x.budget)
 		if err == nil {
 			x.db = db
 			if err = x.loadState(); err == nil {
@@ -94,11 +107,11 @@ func openIndex(fs FS, dir string, l indexLog, o *Options) (index, error) {
 	return x, x.reset()
 }
 
-// loadState reads what was written with the last flush. An index that was never flushed has none.
+// loadState reads what was written with the last flush. An index that was never flushed is empty.
 func (x *Index) loadState() error {
-	v, err := x.db.Get([]byte{keyState}, nil)
+	v, err := x.db.Get(stateKey, nil)
 	if errors.Is(err, leveldb.ErrNotFound) {
-		return nil
+		return x.mustBeEmpty()
 	}
 	if err != nil {
 		return err
@@ -106,18 +119,29 @@ func (x *Index) loadState() error {
 	f := fields{b: v}
 	x.pos, x.live = Pos(f.uvarint()), f.uvarint()
 	x.trim = trimming{Pos(f.uvarint()), Pos(f.uvarint())}
+	x.counts = decodeLiveCounts(&f)
 	if f.err != "" || len(f.b) != 0 {
 		return errBlock
 	}
-	x.flushed = x.pos
+	x.flushed, x.dead = x.pos, x.counts.dead()
 	return nil
+}
+
+func (x *Index) mustBeEmpty() error {
+	it := x.db.NewIterator(nil, nil)
+	defer it.Release()
+	if it.Next() {
+		return errors.New("it was written by another version")
+	}
+	return it.Error()
 }
 
 func (s *frozenState) encode() []byte {
 	b := binary.AppendUvarint(nil, uint64(s.pos))
 	b = binary.AppendUvarint(b, s.live)
 	b = binary.AppendUvarint(b, uint64(s.trim.to))
-	return binary.AppendUvarint(b, uint64(s.trim.at))
+	b = binary.AppendUvarint(b, uint64(s.trim.at))
+	return s.counts.encode(b)
 }
 
 func (x *Index) position() Pos {
@@ -141,8 +165,9 @@ func (x *Index) reset() error {
 		return err
 	}
 	x.now, x.frozen, x.still = newOverlay(), nil, frozenState{}
-	x.pos, x.flushed, x.live, x.trim, x.disk = 0, 0, 0, trimming{}, 0
-	x.db, err = openLevel(x.files, indexCacheBytes)
+	x.pos, x.flushed, x.live, x.trim, x.disk, x.counts, x.dead = 0, 0, 0, trimming{}, 0, nil, 0
+	x.inBatch, x.wanted, x.broken = false, false, nil
+	x.db, err = openLevel(x.files, x.budget)
 	return err
 }
 
@@ -178,26 +203,36 @@ func (x *Index) measure() error {
 	return nil
 }
 
-// fail keeps the first error of the disk and ends the store: whoever met it may have no way to say so, and what was
-// answered instead, such as a queue without places given out, must not find its way into the log. A damaged LevelDB is
-// marked, so that the next start builds it anew. mu is not held.
+// errIndexDamaged says that what LevelDB holds cannot be read.
+var errIndexDamaged = errors.New("the index is damaged; it is built anew from the log by the next start")
+
+// fail is mark for who has no way to return an error: it ends the store, as what was answered instead, such as a queue
+// without places given out, must not find its way into the log. mu is not held.
 func (x *Index) fail(err error) error {
-	if errors.Is(err, leveldb.ErrClosed) {
+	if err = x.mark(err); !errors.Is(err, ErrClosed) {
+		x.log.fail(err)
+	}
+	return err
+}
+
+// mark keeps the first error of the disk: an index that met one changes no more. A damaged LevelDB is marked as such, so
+// that it is built anew. mu is not held.
+func (x *Index) mark(err error) error {
+	if errors.Is(err, leveldb.ErrClosed) || errors.Is(err, ErrClosed) {
 		return ErrClosed
 	}
-	if lerrors.IsCorrupted(err) || errors.Is(err, errBlock) {
-		err = errors.Join(fmt.Errorf("the index in %s is damaged; the next start builds it anew from the log: %w", x.files.dir, err),
-			x.files.condemn())
+	if damagedIndex(err) && !errors.Is(err, errIndexDamaged) {
+		err = errors.Join(fmt.Errorf("%w (%s): %w", errIndexDamaged, x.files.dir, err), x.files.condemn())
 	}
 	x.mu.Lock()
+	defer x.mu.Unlock()
 	if x.broken == nil {
 		x.broken = err
 	}
-	err = x.broken
-	x.mu.Unlock()
-	x.log.fail(err)
-	return err
+	return x.broken
 }
+
+func damagedIndex(err error) bool { return lerrors.IsCorrupted(err) || errors.Is(err, errBlock) }
 
 // freeze makes what is applied ready to be written. mu is held; no batch is under way.
 func (x *Index) freeze() {
@@ -206,7 +241,7 @@ func (x *Index) freeze() {
 		return
 	}
 	x.frozen, x.now = x.now, newOverlay()
-	x.still = frozenState{x.pos, x.live, x.trim}
+	x.still = frozenState{x.pos, x.live, x.trim, slices.Clone(x.counts)}
 }
 
 // flush writes what is applied, if the log is synced as far. In the middle of a batch it only asks for it to be made
@@ -214,28 +249,34 @@ func (x *Index) freeze() {
 func (x *Index) flush() error {
 	x.flushing.Lock()
 	defer x.flushing.Unlock()
-	x.mu.Lock()
-	if x.inBatch {
-		x.wanted = true
-	} else {
-		x.freeze()
+	for {
+		x.mu.Lock()
+		waited := x.frozen != nil
+		if x.inBatch {
+			x.wanted = true
+		} else {
+			x.freeze()
+		}
+		frozen, still, db := x.frozen, x.still, x.db
+		x.mu.Unlock()
+		if frozen == nil || still.pos > x.log.syncedEnd() {
+			return nil
+		}
+		if db == nil {
+			return ErrClosed
+		}
+		if err := x.write(db, frozen, &still); err != nil {
+			return x.mark(fmt.Errorf("writing the index: %w", err))
+		}
+		x.mu.Lock()
+		x.frozen, x.flushed = nil, still.pos
+		x.mu.Unlock()
+		if !waited { // else what was applied since it was frozen is written too
+			break
+		}
 	}
-	frozen, still, db := x.frozen, x.still, x.db
-	x.mu.Unlock()
-	if frozen == nil || still.pos > x.log.syncedEnd() {
-		return nil
-	}
-	if db == nil {
-		return ErrClosed
-	}
-	if err := x.write(db, frozen, &still); err != nil {
-		return x.fail(fmt.Errorf("writing the index: %w", err))
-	}
-	x.mu.Lock()
-	x.frozen, x.flushed = nil, still.pos
-	x.mu.Unlock()
 	if err := x.measure(); err != nil {
-		return x.fail(err)
+		return x.mark(err)
 	}
 	return nil
 }
@@ -246,11 +287,12 @@ func (x *Index) write(db *leveldb.DB, o *overlay, still *frozenState) error {
 	var key, value []byte
 	for q, c := range o.queues {
 		key = queueRowKey(key[:0], q)
-		if c.gone {
-			b.Delete(key)
-		} else {
+		switch {
+		case !c.gone && !c.blank():
 			value = c.encode(value[:0])
 			b.Put(key, value)
+		case c.stored:
+			b.Delete(key)
 		}
 		for i := range c.lanes {
 			l := &c.lanes[i]
@@ -273,6 +315,6 @@ func (x *Index) write(db *leveldb.DB, o *overlay, still *frozenState) error {
 			b.Delete([]byte(k))
 		}
 	}
-	b.Put([]byte{keyState}, still.encode())
+	b.Put(stateKey, still.encode())
 	return db.Write(b, &opt.WriteOptions{Sync: true})
 }

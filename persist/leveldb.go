@@ -246,15 +246,18 @@ func (s *levelFiles) condemned() bool {
 	return f.Close() == nil
 }
 
-// openLevel opens LevelDB so that nothing damaged is passed over: an index that is not whole is built anew.
-func openLevel(files *levelFiles, cacheBytes int) (*leveldb.DB, error) {
+// openLevel opens LevelDB so that nothing damaged is passed over: an index that is not whole is built anew. A flush brings
+// about budget bytes.
+func openLevel(files *levelFiles, budget int64) (*leveldb.DB, error) {
+	buffer := int(budget / 4)
 	return leveldb.Open(files, &opt.Options{
-		BlockCacheCapacity:     cacheBytes,
-		CompactionTableSize:    8 << 20,
+		BlockCacheCapacity:     2 * buffer,
+		CompactionTableSize:    buffer,
+		CompactionTotalSize:    10 * buffer,
 		Filter:                 filter.NewBloomFilter(10),
 		OpenFilesCacheCapacity: 64,
 		Strict: opt.StrictManifest | opt.StrictJournal | opt.StrictJournalChecksum | opt.StrictBlockChecksum |
 			opt.StrictCompaction | opt.StrictReader,
-		WriteBuffer: 8 << 20,
+		WriteBuffer: buffer,
 	})
 }

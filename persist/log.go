@@ -350,6 +350,11 @@ func (l *Log) head() (first, end Pos, sealed bool) {
 	return first, end, end != maxPos
 }
 
+func (l *Log) segmentOf(p Pos) Pos {
+	first, _, _ := l.segs.around(p)
+	return first
+}
+
 func (l *Log) holdTail() (from Pos) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

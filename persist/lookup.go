@@ -40,8 +40,13 @@ func (v view) get(key []byte) ([]byte, error) {
 
 func (v view) prefix(p []byte) iterator.Iterator { return v.NewIterator(util.BytesPrefix(p), nil) }
 
-// claimsNow is the queue's newest row in memory, nil if it must be read. mu is held.
-func (x *Index) claimsNow(q QueueID) *claims {
+// between goes through the keys in [from, to).
+func (v view) between(from, to []byte) iterator.Iterator {
+	return v.NewIterator(&util.Range{Start: from, Limit: to}, nil)
+}
+
+// queueRowNow is the queue's newest row in memory, nil if it must be read. mu is held.
+func (x *Index) queueRowNow(q QueueID) *queueRow {
 	if c := x.now.queues[q]; c != nil {
 		return c
 	}
@@ -53,7 +58,7 @@ func (x *Index) claimsNow(q QueueID) *claims {
 
 func (x *Index) queue(q QueueID) QueueState {
 	x.mu.RLock()
-	if c := x.claimsNow(q); c != nil {
+	if c := x.queueRowNow(q); c != nil {
 		defer x.mu.RUnlock()
 		if c.gone {
 			return QueueState{}
@@ -67,7 +72,7 @@ func (x *Index) queue(q QueueID) QueueState {
 		return QueueState{}
 	}
 	defer v.Release()
-	c, err := v.claims(q)
+	c, err := v.queueRow(q)
 	if err != nil {
 		_ = x.fail(err)
 		return QueueState{}
@@ -75,13 +80,13 @@ func (x *Index) queue(q QueueID) QueueState {
 	return c.state()
 }
 
-// claims reads a queue's row; one that is not there is empty.
-func (v view) claims(q QueueID) (*claims, error) {
+// queueRow reads a queue's row; one that is not there is empty.
+func (v view) queueRow(q QueueID) (*queueRow, error) {
 	value, err := v.get(queueRowKey(nil, q))
 	if err != nil || value == nil {
-		return new(claims), err
+		return new(queueRow), err
 	}
-	return decodeClaims(value)
+	return decodeQueueRow(value)
 }
 
 // copied is a changed block as a reader takes it along.
@@ -95,7 +100,7 @@ type copied struct {
 func (x *Index) changed(q QueueID, class uint8, from uint64, enough int) (out []copied) {
 	now, frozen := laneIn(x.now, q, class), laneIn(x.frozen, q, class)
 	var nos []uint64
-	for _, l := range []*claimLane{now, frozen} {
+	for _, l := range []*lane{now, frozen} {
 		if l == nil {
 			continue
 		}
@@ -127,7 +132,7 @@ func (x *Index) changed(q QueueID, class uint8, from uint64, enough int) (out []
 	return out
 }
 
-func laneIn(o *overlay, q QueueID, class uint8) *claimLane {
+func laneIn(o *overlay, q QueueID, class uint8) *lane {
 	if o == nil || o.queues[q] == nil {
 		return nil
 	}
@@ -166,7 +171,7 @@ func (x *Index) entries(q QueueID, from Seq, max int, dst []Entry) ([]Entry, err
 // lane appends entries of one class until dst holds end.
 func (x *Index) lane(q QueueID, class uint8, from uint64, end int, dst []Entry) ([]Entry, error) {
 	x.mu.RLock()
-	c := x.claimsNow(q)
+	c := x.queueRowNow(q)
 	if c != nil {
 		l := c.known(class)
 		if l == nil || l.depth == 0 || c.gone {
@@ -183,7 +188,7 @@ func (x *Index) lane(q QueueID, class uint8, from uint64, end int, dst []Entry) 
 	}
 	defer v.Release()
 	if c == nil {
-		if c, err = v.claims(q); err != nil {
+		if c, err = v.queueRow(q); err != nil {
 			return dst, err
 		}
 		l := c.known(class)
@@ -224,9 +229,9 @@ func (v view) merge(q QueueID, class uint8, from uint64, end int, changes []copi
 
 // nextBlock is the number of the first block of a lane from no on that may hold entries; noBlock if there is none. It is
 // the applier's; mu is held, and let go of to read LevelDB.
-func (x *Index) nextBlock(q QueueID, c *claims, class uint8, no uint64) (uint64, error) {
+func (x *Index) nextBlock(q QueueID, c *queueRow, class uint8, no uint64) (uint64, error) {
 	next := uint64(noBlock)
-	for _, l := range []*claimLane{c.known(class), laneIn(x.frozen, q, class)} {
+	for _, l := range []*lane{c.known(class), laneIn(x.frozen, q, class)} {
 		if l == nil {
 			continue
 		}
@@ -252,7 +257,7 @@ func (x *Index) nextBlock(q QueueID, c *claims, class uint8, no uint64) (uint64,
 
 // passHead moves a lane's head on to its first block that has a live entry. Entries that are settled out of order leave
 // the head among what is gone, and who reads from there would step over all of it. It is the applier's, as nextBlock is.
-func (x *Index) passHead(q QueueID, c *claims, class uint8) error {
+func (x *Index) passHead(q QueueID, c *queueRow, class uint8) error {
 	if l := c.known(class); l.depth == 0 || x.lives(q, l, l.head>>blockShift) {
 		return nil
 	}
@@ -269,7 +274,7 @@ func (x *Index) passHead(q QueueID, c *claims, class uint8) error {
 }
 
 // lives says that a block in memory has a live entry.
-func (x *Index) lives(q QueueID, l *claimLane, no uint64) bool {
+func (x *Index) lives(q QueueID, l *lane, no uint64) bool {
 	if b := l.find(no); b != nil {
 		return b.live > 0
 	}
@@ -313,7 +318,7 @@ func (x *Index) slotAt(q QueueID, s Seq) (e Entry, ok bool, err error) {
 // blockAt shows a block to pick, which may not keep it; a block that is not there is not shown.
 func (x *Index) blockAt(q QueueID, class uint8, no uint64, pick func(*block)) error {
 	x.mu.RLock()
-	if c := x.claimsNow(q); c != nil {
+	if c := x.queueRowNow(q); c != nil {
 		if l := c.known(class); l == nil || l.depth == 0 || no < l.head>>blockShift || no > l.tail>>blockShift {
 			x.mu.RUnlock()
 			return nil
@@ -463,7 +468,7 @@ func (x *Index) locate(first Pos) Pos {
 
 // relocatedTo is where a message was relocated to, if it was.
 func (x *Index) relocatedTo(first Pos) (relocated, bool, error) {
-	v, err := x.value(messageKey(nil, first))
+	v, err := x.value(relocatedKey(first))
 	if err != nil || v == nil {
 		return relocated{}, false, err
 	}

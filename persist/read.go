@@ -121,31 +121,31 @@ func grown(buf []byte, n int) []byte {
 }
 
 // scanSegment decodes the operations of one segment: seam.go has the contract.
-func (l *Log) scanSegment(first Pos, f func(op *Op) bool) error {
+func (l *Log) scanSegment(first, from Pos, f func(op *Op) bool) (stopped Pos, err error) {
 	g, file, err := l.segs.pin(first)
 	if err != nil {
-		return err
+		return from, err
 	}
 	defer l.segs.unpin(g)
 	if g.first != first {
-		return fmt.Errorf("reading the segment at %d: %w", first, ErrNotFound)
+		return from, fmt.Errorf("reading the segment at %d: %w", first, ErrNotFound)
 	}
-	br := newBatchReader(file, first, first, min(Pos(l.received.Load()), l.endOf(g)))
+	br := newBatchReader(file, first, from, min(Pos(l.received.Load()), l.endOf(g)))
 	for br.pos < br.limit {
 		h, batch, why, err := br.next()
 		if why != "" {
 			if err == nil || errors.Is(err, io.EOF) {
 				err = damageAt(l.segs.name(first), first, br.pos, why)
 			}
-			return err
+			return br.pos, err
 		}
 		more := true
 		err = eachOp(batch[batchHeaderBytes:], h.base+batchHeaderBytes, func(op *Op) { more = more && f(op) })
 		if err != nil || !more {
-			return err
+			return h.base, err
 		}
 	}
-	return nil
+	return br.pos, nil
 }
 
 // message reads a message by where it lies now. The slices are the caller's.

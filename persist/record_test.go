@@ -32,7 +32,7 @@ func wholeUnit() (*Unit, []Op) {
 	u.Assign(6, s1, Assignment{Session: []byte("sess"), PacketID: 7, State: 1})
 	u.Put(TableSettings, []byte("k"), bytes.Repeat([]byte("v"), 300))
 	u.Delete(TableRetained, []byte("k"))
-	u.TxCommit([]byte("t"))
+	u.TxCommit([]byte("t"), nil)
 	u.TxRollback([]byte("t"))
 	u.RelocateMessage(77, []byte("id"), []byte("head"), []byte("body"), []PlacedEntry{entry, bare})
 	u.RelocateRow(TableFilters, []byte("k"), []byte("v"))
@@ -124,7 +124,7 @@ func TestGoldenRecords(t *testing.T) {
 		{func(u *Unit) { u.Put(TableSettings, []byte("k"), []byte("v")) }, "0b 04 09 01 6b 76"},
 		{func(u *Unit) { u.Delete(TableSettings, []byte("k")) }, "0c 02 09 6b"},
 		{func(u *Unit) { u.TxPrepare([]byte("t")) }, "0d 01 74"},
-		{func(u *Unit) { u.TxCommit([]byte("t")) }, "0e 01 74"},
+		{func(u *Unit) { u.TxCommit([]byte("t"), nil) }, "0e 01 74"},
 		{func(u *Unit) { u.TxRollback([]byte("t")) }, "0f 01 74"},
 		{func(u *Unit) {
 			u.RelocateMessage(3, nil, nil, []byte{1}, []PlacedEntry{{Queue: 5, Entry: Entry{Seq: s, SizeBytes: 1, ShareBytes: 2, Attempts: 3}}})
@@ -191,7 +191,7 @@ func TestUnitBounds(t *testing.T) {
 		"note":    func(u *Unit) { u.Attempt(1, 1, 1, 1, big) },
 		"key":     func(u *Unit) { u.Put(TableSettings, big, nil) },
 		"id":      func(u *Unit) { u.Message(big, nil, nil) },
-		"tx":      func(u *Unit) { u.TxCommit(big) },
+		"tx":      func(u *Unit) { u.TxCommit(big, nil) },
 		"target":  func(u *Unit) { u.EnqueueStored(1, 1, []Target{{Queue: 1, Note: big}}, 0, 0) },
 		"session": func(u *Unit) { u.Assign(1, 1, Assignment{Session: big}) },
 		"moved":   func(u *Unit) { u.RelocateMessage(1, big, nil, nil, nil) },
@@ -210,7 +210,7 @@ func TestUnitBounds(t *testing.T) {
 		"table":       func(u *Unit) { u.Delete(tableEnd, nil) },
 		"ref":         func(u *Unit) { u.Enqueue(0, nil, 0, 0) },
 		"counter":     func(u *Unit) { u.Purge(1, [Classes]uint64{1 << classShift}, false) },
-		"prepare":     func(u *Unit) { u.TxCommit(nil); u.TxPrepare(nil) },
+		"prepare":     func(u *Unit) { u.TxCommit(nil, nil); u.TxPrepare(nil) },
 	} {
 		u := &Unit{}
 		build(u)
@@ -323,7 +323,7 @@ func rebuild(u *Unit, o *Op) {
 	case CodeTxPrepare:
 		u.TxPrepare(o.Key)
 	case CodeTxCommit:
-		u.TxCommit(o.Key)
+		u.TxCommit(o.Key, nil)
 	case CodeTxRollback:
 		u.TxRollback(o.Key)
 	case CodeRelocateMessage:

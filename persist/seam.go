@@ -17,7 +17,7 @@ type index interface {
 	flush() error  // to disk, as far as it is applied and the log is synced
 	reset() error  // drop everything: position() is 0 then, and the log will be replayed from log_start
 	close() error  // without a flush
-	// keep is called about twice a second by a goroutine of its own, while the store is open: it flushes what is due,
+	// keep is called ten times a second by a goroutine of its own, while the store is open: it flushes what is due,
 	// deletes trimmed segments, and, if this node leads, relocates and trims. An error of the disk ends the store.
 	keep(leading bool) error
 	sizes() (live, disk uint64) // live: of the log, that entries and rows keep alive; disk: the index's files
@@ -40,9 +40,12 @@ type indexLog interface {
 	// readRecord decodes the MESSAGE or RELOCATE_MESSAGE record at p, from memory or file, into op, whose slices alias
 	// the returned buffer (buf, grown if need be).
 	readRecord(p Pos, op *Op, buf []byte) ([]byte, error)
-	// scanSegment decodes, in order, the operations of the segment that starts at first, until f says false. It reads
-	// the file: synced or not, committed or not.
-	scanSegment(first Pos, f func(op *Op) bool) error
+	// scanSegment decodes, in order, the operations of the segment that starts at first, from the batch at from on,
+	// until f says false. It answers where that batch begins, or the last one ends. It reads the file: synced or not,
+	// committed or not.
+	scanSegment(first, from Pos, f func(op *Op) bool) (stopped Pos, err error)
+	// segmentOf is the first position of the segment that p lies in.
+	segmentOf(p Pos) Pos
 	// head is the oldest segment: its positions are [first, end). sealed is false when it is the one being written.
 	head() (first, end Pos, sealed bool)
 	// end is the position behind what was appended; syncedEnd the one behind what is known to be on this disk.

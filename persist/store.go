@@ -170,12 +170,29 @@ func (s *Store) adopt(r *recovered, m Meta) error {
 	l.confirmed.Store(uint64(from))
 	l.commitTo.Store(uint64(s.recovery.Committed))
 	l.confirmTo.Store(uint64(s.recovery.Committed))
-	if err := l.applyCommitted(); err != nil {
+	err = l.applyCommitted()
+	if errors.Is(err, errIndexDamaged) {
+		err = s.replayAnew(m.LogStart)
+	}
+	if err != nil {
 		return s.refuse(err)
 	}
 	l.closeReader()
 	s.lookAtSizes()
 	return nil
+}
+
+// replayAnew drops an index that turned out to be damaged, and reads all of the log.
+func (s *Store) replayAnew(from Pos) error {
+	s.logf("the index in %s is damaged and is built anew", path.Join(s.dir, indexName))
+	if err := s.index.reset(); err != nil {
+		return err
+	}
+	s.recovery.IndexRebuilt, s.recovery.ReplayedFrom = true, from
+	s.closeReader()
+	s.Log.apply.pos = from
+	s.committed.Store(uint64(from))
+	return s.applyCommitted()
 }
 
 // openSegments makes the set of files that recovery found, and the last one the writer's.

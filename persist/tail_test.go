@@ -127,7 +127,7 @@ func TestScanSegment(t *testing.T) {
 	var seen []string
 	n := 0
 	for _, g := range s.segs.list {
-		if err := s.scanSegment(g.first, func(op *Op) bool { opNames(&seen)(op); n++; return true }); err != nil {
+		if _, err := s.scanSegment(g.first, g.first, func(op *Op) bool { opNames(&seen)(op); n++; return true }); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -135,15 +135,15 @@ func TestScanSegment(t *testing.T) {
 		t.Errorf("%d operations, messages %v", n, seen)
 	}
 	n = 0
-	if err := s.scanSegment(0, func(*Op) bool { n++; return n < 3 }); err != nil || n != 3 {
+	if _, err := s.scanSegment(0, 0, func(*Op) bool { n++; return n < 3 }); err != nil || n != 3 {
 		t.Errorf("stopped after %d: %v", n, err)
 	}
-	if err := s.scanSegment(w.end+1<<30, nil); err == nil {
+	if _, err := s.scanSegment(w.end+1<<30, 0, nil); err == nil {
 		t.Error("a segment that is none")
 	}
 	w.patchAt(t, w.base[2]+70, flip)
 	var damage *DamageError
-	err = s.scanSegment(0, func(*Op) bool { return true })
+	_, err = s.scanSegment(0, 0, func(*Op) bool { return true })
 	if !errors.As(err, &damage) || damage.Pos != w.base[2] || damage.File != "d/"+segmentName(0) {
 		t.Errorf("%v", err)
 	}

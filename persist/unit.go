@@ -163,7 +163,40 @@ func (u *Unit) TxPrepare(id []byte) {
 	u.bytesOnly(CodeTxPrepare, id, MaxKeyBytes)
 }
 
-func (u *Unit) TxCommit(id []byte)   { u.bytesOnly(CodeTxCommit, id, MaxKeyBytes) }
+// TxCommit applies a prepared transaction. prepared is its unit, as Bytes gave it. What that does to what was in the
+// store before is said here again, and done again by whoever applies both: a log that was trimmed may hold the entries
+// and rows that the transaction changes, and the TX_COMMIT, but not the TX_PREPARE. Its messages need no repeating:
+// they keep it in the log as long as they live.
+func (u *Unit) TxCommit(id, prepared []byte) {
+	u.bytesOnly(CodeTxCommit, id, MaxKeyBytes)
+	var d Decoder
+	var op Op
+	for d.Reset(prepared, 0); ; {
+		from := d.off
+		more, err := d.Next(&op)
+		if err != nil || !more {
+			u.invalid = u.invalid || err != nil
+			return
+		}
+		u.again(&op, prepared[from:d.off])
+	}
+}
+
+func (u *Unit) again(op *Op, record []byte) {
+	switch op.Code {
+	case CodeTxPrepare, CodeMessage:
+		return
+	case CodeEnqueue:
+		_, k := binary.Uvarint(record[1:])
+		if record[1+k]&1 == 0 { // of a message of the transaction's own
+			return
+		}
+	}
+	u.grows = u.grows || op.Code == CodePut || op.Code == CodeEnqueue
+	u.buf = append(u.buf, record...)
+}
+
+// TxRollback drops a prepared transaction.
 func (u *Unit) TxRollback(id []byte) { u.bytesOnly(CodeTxRollback, id, MaxKeyBytes) }
 
 // EpochBegin is the first unit of an epoch, in a batch of its own.
@@ -321,8 +354,7 @@ func (u *Unit) entry(e *PlacedEntry) {
 	if len(e.Note) != 0 {
 		flags |= placeNote
 	}
-	assigned := len(e.Assign.Session) != 0 || e.Assign.PacketID != 0 || e.Assign.State != 0
-	if assigned {
+	if e.Assign.some() {
 		flags |= placeAssign
 	}
 	u.queue(e.Queue)
@@ -335,7 +367,7 @@ func (u *Unit) entry(e *PlacedEntry) {
 	if flags&placeNote != 0 {
 		u.bytes(e.Note, MaxNoteBytes)
 	}
-	if assigned {
+	if flags&placeAssign != 0 {
 		u.bytes(e.Assign.Session, MaxKeyBytes)
 		u.uvarint(uint64(e.Assign.PacketID))
 		u.buf = append(u.buf, e.Assign.State)
