@@ -56,13 +56,21 @@ type noSink struct{}
 
 func (noSink) Wake() {}
 
+// benchStore is a Store that commits at once when it is told to.
+type benchStore interface {
+	Store
+	commit()
+}
+
+// commit waits for the real store.
+func (d *diskStore) commit() { d.flush() }
+
 // benchTurn is how many messages go between two commits.
 const benchTurn = 64
 
 // passBench has a producer send and a consumer take, a turn at a time: Publish, commit, deliver, settle. The messages are
 // the protocol's to make, and so not counted here.
-func passBench(b *testing.B, to Destination, durable bool, subscribe func(c *Client), sub SubID) {
-	s := &stubStore{}
+func passBench(b *testing.B, s benchStore, to Destination, durable bool, subscribe func(c *Client), sub SubID) {
 	br, err := Open(Options{Store: s, Pagers: -1, NowMs: rigStartMs, Formats: []Format{rawFormat{}}})
 	if err != nil {
 		b.Fatal(err)
@@ -115,21 +123,31 @@ func passBench(b *testing.B, to Destination, durable bool, subscribe func(c *Cli
 }
 
 func BenchmarkDurableQueue(b *testing.B) {
-	passBench(b, queueOf("q"), true, func(c *Client) {
+	passBench(b, &stubStore{}, queueOf("q"), true, func(c *Client) {
+		c.Do([]Op{{Kind: OpConnect, Connect: &ConnectRequest{Protocol: "amqp"}},
+			{Kind: OpSubscribe, Sub: 1, Subscribe: &SubscribeRequest{Source: queueOf("q")}}}, rigStartMs)
+	}, 1)
+}
+
+// BenchmarkOverTheStore is BenchmarkDurableQueue with log and index, on a file system in memory.
+func BenchmarkOverTheStore(b *testing.B) {
+	d := openDiskStore(b, persist.NewMemFS())
+	defer d.close()
+	passBench(b, d, queueOf("q"), true, func(c *Client) {
 		c.Do([]Op{{Kind: OpConnect, Connect: &ConnectRequest{Protocol: "amqp"}},
 			{Kind: OpSubscribe, Sub: 1, Subscribe: &SubscribeRequest{Source: queueOf("q")}}}, rigStartMs)
 	}, 1)
 }
 
 func BenchmarkLiveTopic(b *testing.B) {
-	passBench(b, topicOf("t"), true, func(c *Client) {
+	passBench(b, &stubStore{}, topicOf("t"), true, func(c *Client) {
 		c.Do([]Op{{Kind: OpConnect, Connect: &ConnectRequest{Protocol: "amqp"}},
 			{Kind: OpSubscribe, Sub: 1, Subscribe: &SubscribeRequest{Source: topicOf("t")}}}, rigStartMs)
 	}, 1)
 }
 
 func BenchmarkInbox(b *testing.B) {
-	passBench(b, topicOf("t"), true, func(c *Client) {
+	passBench(b, &stubStore{}, topicOf("t"), true, func(c *Client) {
 		c.Do([]Op{{Kind: OpConnect, Connect: mqttRequest("m", true, 60)},
 			{Kind: OpFilter, Filter: &Filter{Pattern: topicOf("t"), MaxQoS: 1}}}, rigStartMs)
 	}, InboxSub)
