@@ -57,7 +57,7 @@ func (q *queue) after(e *entry) *entry {
 		return e.next
 	case l.hole == 0:
 		return q.firstFrom(i + 1)
-	case l.ready.n < q.windowLimit():
+	case l.stored() < q.windowLimit():
 		q.wantPage()
 	}
 	return nil

@@ -144,8 +144,12 @@ type lane struct {
 	born   uint64 // highest counter given out before this life: whoever holds those may have been sent it
 	purged uint64 // what has a counter up to here was purged: it does not come back
 	beyond int    // logged entries above the hole: held or pending
+	loose  int    // ready entries that live in memory alone
 	class  uint8
 }
+
+// stored is how many ready entries the log holds: those that the window is for.
+func (l *lane) stored() int { return l.ready.n - l.loose }
 
 // behindHole says that something before e is only in the store.
 func (l *lane) behindHole(e *entry) bool { return l.hole != 0 && e.seq.Counter() > l.loaded }

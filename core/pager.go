@@ -110,7 +110,7 @@ func (q *queue) refill() {
 	for i := range q.lanes {
 		l := &q.lanes[i]
 		if l.hole != 0 {
-			if l.ready.n <= q.windowLimit()/2 {
+			if l.stored() <= q.windowLimit()/2 {
 				q.wantPage()
 			}
 			return
@@ -169,7 +169,7 @@ func (q *queue) next() (n need) {
 	for i := range q.lanes {
 		if l := &q.lanes[i]; l.hole != 0 {
 			n.class, n.from, n.hole = l.class, l.loaded, l.hole
-			n.most = min(pageMessages, max(q.windowLimit()-l.ready.n, pageLeast))
+			n.most = min(pageMessages, max(q.windowLimit()-l.stored(), pageLeast))
 			n.mayEnd = q.gapEnd <= q.b.store.Committed()
 			return n
 		}

@@ -240,3 +240,15 @@ func TestWhatIsPurgedWhileItIsReadBackStaysAway(t *testing.T) {
 		t.Errorf("%+v", i)
 	}
 }
+
+// What only memory holds takes no room in the window: else a refused message in front of a hole would hide the rest.
+func TestRefusedMessageBeforeAHole(t *testing.T) {
+	r := newRig(t, smallWindow)
+	p := r.connect("")
+	p.fill(queueOf("q"), 1, 50)
+	p.fill(queueOf("q"), 51, 50, volatile)
+	p.consume(1, queueOf("q"), 1)
+	p.settleAs(FailedHere, p.want("1")...)
+	p.grant(1, 200)
+	p.want(numbers(2, 99))
+}

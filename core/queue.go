@@ -209,7 +209,7 @@ func (q *queue) keep(l *lane, counter uint64, end persist.Pos) bool {
 			return true
 		}
 		q.forget(l)
-	case room && l.hole-l.loaded <= uint64(q.windowLimit()) && l.ready.n <= q.windowLimit()/2:
+	case room && l.hole-l.loaded <= uint64(q.windowLimit()) && l.stored() <= q.windowLimit()/2:
 		l.beyond = 1
 		return true
 	}
@@ -311,8 +311,12 @@ func (q *queue) wake(e *entry) {
 // makeReady puts e in its place. It may have come from anywhere.
 func (q *queue) makeReady(e *entry) {
 	e.state = stateReady
-	q.laneOf(e).ready.insert(e)
+	l := q.laneOf(e)
+	l.ready.insert(e)
 	q.ready++
+	if !e.logged() {
+		l.loose++
+	}
 	if e.lacksBody() {
 		q.bare++
 	}

@@ -169,8 +169,12 @@ func (q *queue) expire(e *entry) bool {
 
 // unready takes e out of the ready ones.
 func (q *queue) unready(e *entry) {
-	q.laneOf(e).ready.remove(e)
+	l := q.laneOf(e)
+	l.ready.remove(e)
 	q.ready--
+	if !e.logged() {
+		l.loose--
+	}
 	if e.lacksBody() {
 		q.bare--
 	}
