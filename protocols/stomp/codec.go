@@ -51,6 +51,9 @@ func (c *codec) Decode(buf []byte) (f Frame, n, need int, err error) {
 		if n := lineEnds(buf); n > 0 {
 			return Frame{command: cmdBeat}, n, 0, nil
 		}
+		if len(buf) == 0 || buf[0] == '\r' && len(buf) == 1 { // half of a line end, perhaps
+			return f, 0, 0, nil
+		}
 		c.stage, c.at, c.scanned, c.length = inCommand, 0, 0, -1
 		c.lines = c.lines[:0]
 	}
@@ -88,12 +91,12 @@ func lineEnds(buf []byte) (n int) {
 // read goes on with a frame; n is its length when it is whole.
 func (c *codec) read(buf []byte) (n, need int, err error) {
 	if c.stage == inCommand {
-		if done, err := c.readCommand(buf); !done {
+		if done, err := c.readCommand(buf); !done || err != nil {
 			return 0, 0, err
 		}
 	}
 	if c.stage == inHeaders {
-		if done, err := c.readHeaders(buf); !done {
+		if done, err := c.readHeaders(buf); !done || err != nil {
 			return 0, 0, err
 		}
 	}
@@ -148,6 +151,9 @@ func (c *codec) readHeaders(buf []byte) (done bool, err error) {
 		end := c.scanned + i
 		if err := c.checkHead(end); err != nil {
 			return false, err
+		}
+		if bytes.IndexByte(buf[c.at:end], 0) >= 0 {
+			return false, errNoBlankLine
 		}
 		b := c.chop(buf[c.at:end])
 		start := c.at
@@ -244,9 +250,6 @@ func (c *codec) readBody(buf []byte) (n, need int, err error) {
 func (c *codec) frame(buf []byte) (Frame, error) {
 	f := Frame{command: c.command, hasLength: c.length >= 0, body: buf[c.at:]}
 	head := buf[c.head:c.at]
-	if bytes.IndexByte(head, 0) >= 0 {
-		return f, errNoBlankLine
-	}
 	c.headers, c.scratch = c.headers[:0], c.scratch[:0]
 	for _, l := range c.lines {
 		c.headers = append(c.headers, header{buf[l.start:l.colon:l.colon], buf[l.colon+1 : l.end : l.end], buf[l.start:l.end:l.end]})

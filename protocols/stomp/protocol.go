@@ -24,6 +24,7 @@ const (
 	minHeartBeat        = 500 * time.Millisecond
 	maxHeartBeat        = 24 * time.Hour
 	maxKnownTargets     = 1024 // destinations whose spelling a connection remembers
+	maxKnownNameBytes   = 512  // of one that is worth remembering
 	maxNameBytes        = 65535
 	productName         = "HavenMQ"
 	ackSubscriptionBits = 20 // of an ack's number, that say which subscription it is

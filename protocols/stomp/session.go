@@ -1,6 +1,7 @@
 package stomp
 
 import (
+	"errors"
 	"time"
 
 	"github.com/havenmq/havenmq/core"
@@ -34,20 +35,20 @@ type session struct {
 	expects  time.Duration // something comes in at least this often; 0 never mind
 	promises time.Duration // something goes out at least this often; 0 never mind
 
-	pending   []pending // ops that the core has not answered, oldest first
-	firstSlot core.Ticket
-	subs      map[string]*subscription // by id
-	slots     []*subscription          // by the low bits of SubID, of what is not over
-	lastSub   core.SubID
-	txs       map[string]core.TxID
-	lastTx    core.TxID
-	temps     map[core.Destination]struct{}
-	targets   map[string]target // what SEND names
-	lastName  string
-	last      target
-	seq       uint64 // of deliveries
+	pending  waiting                  // ops that the core has not answered
+	subs     map[string]*subscription // by id
+	slots    []*subscription          // by the low bits of SubID
+	lastSub  core.SubID
+	thirsty  []*subscription // whose credit is to be looked at before the next write
+	txs      map[string]core.TxID
+	lastTx   core.TxID
+	temps    map[core.Destination]struct{} // that this connection declared
+	targets  map[string]core.Destination   // what SEND names
+	lastName string                        // what it named last, and where that leads
+	lastDest core.Destination
+	seq      uint64 // of deliveries
 
-	acked   []core.Tag // accepted, and not told the core yet
+	acked   []core.Tag // accepted by the client; the core has not been told yet
 	ackedOf *subscription
 }
 
@@ -67,26 +68,47 @@ const (
 	pendLeave
 )
 
-// pend remembers what the ticket that it returns is for: tickets count up, so that the oldest is the first.
+// waiting is a queue of pendings, oldest first.
+type waiting struct {
+	list     []pending
+	head     int
+	answered core.Ticket // tickets up to here are: they count up
+}
+
+func (w *waiting) len() int { return len(w.list) - w.head }
+
+// push returns the ticket of what is now the newest.
+func (w *waiting) push(p pending) core.Ticket {
+	if w.head > 0 && len(w.list) == cap(w.list) {
+		n := copy(w.list, w.list[w.head:])
+		clear(w.list[n:])
+		w.list, w.head = w.list[:n], 0
+	}
+	w.list = append(w.list, p)
+	return w.answered + core.Ticket(w.len())
+}
+
+func (w *waiting) pop() pending {
+	p := w.list[w.head]
+	w.list[w.head] = pending{}
+	w.head++
+	w.answered++
+	return p
+}
+
+// pend remembers what the ticket that it returns is for.
 func (s *session) pend(p pending) core.Ticket {
-	if len(s.pending) >= maxPending {
+	if s.pending.len() >= maxPending {
 		s.fail(errOverwhelmed, nil)
 		return 0
 	}
-	s.pending = append(s.pending, p)
-	return s.firstSlot + core.Ticket(len(s.pending))
+	return s.pending.push(p)
 }
 
 // Done answers an op.
 func (s *session) Done(c *core.Completion, now time.Time, out *peer.Out[Frame]) {
 	s.enter(now, out)
-	if len(s.pending) == 0 {
-		return
-	}
-	p := s.pending[0]
-	s.pending[0] = pending{}
-	s.pending = s.pending[1:]
-	s.firstSlot++
+	p := s.pending.pop()
 	if s.phase == phaseClosed {
 		return
 	}
@@ -99,7 +121,7 @@ func (s *session) Done(c *core.Completion, now time.Time, out *peer.Out[Frame]) 
 		s.connected(c)
 	case pendSubscribe:
 		p.sub.confirmed = true
-		s.credit(p.sub)
+		s.thirst(p.sub)
 	}
 	s.receipt(p.receipt)
 	if p.kind == pendLeave {
@@ -108,19 +130,14 @@ func (s *session) Done(c *core.Completion, now time.Time, out *peer.Out[Frame]) 
 	}
 }
 
-// refused ends the connection over what the core refused: STOMP has no other way to say no (1.2, "ERROR"). What was a
-// repeat is done already, and nothing is left to do for what is gone with its subscription.
+// refused ends the connection over what the core refused: STOMP has no other way to say no (1.2, "ERROR"). A repeat is
+// done already.
 func (s *session) refused(p *pending, err error) {
-	if e := asCore(err); e != nil && e.Code == core.CodeDuplicate {
+	if errors.Is(err, core.ErrDuplicate) {
 		s.receipt(p.receipt)
 		return
 	}
 	s.fail(wireErrorOf(err), p.receipt)
-}
-
-func asCore(err error) *core.Error {
-	e, _ := err.(*core.Error)
-	return e
 }
 
 func (s *session) receipt(id []byte) {
@@ -226,12 +243,19 @@ func (s *session) disconnect(f *Frame) *wireError {
 	return nil
 }
 
-// Flush tells the core of what was acknowledged since.
+// Flush tells the core of what was acknowledged since, and asks it for more.
 func (s *session) Flush(now time.Time, out *peer.Out[Frame]) {
 	s.enter(now, out)
-	if s.phase == phaseOpen {
-		s.settleAcked()
+	if s.phase != phaseOpen {
+		return
 	}
+	s.settleAcked()
+	for i, sub := range s.thirsty {
+		sub.thirsty = false
+		s.credit(sub)
+		s.thirsty[i] = nil
+	}
+	s.thirsty = s.thirsty[:0]
 }
 
 // Tick keeps the heart-beats that were agreed on (1.2, "Heart-beating"). Twice the time is what a peer has: the network

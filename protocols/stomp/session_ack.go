@@ -16,19 +16,20 @@ func appendAckID(dst []byte, sub *subscription, seq uint64) []byte {
 	return strconv.AppendUint(append(dst, '-'), seq, 10)
 }
 
-// ackOf finds what an ACK or NACK names: id in 1.2, message-id before.
+// ackOf finds what an ACK or NACK names: id in 1.2, message-id before. ok is false for what was never delivered here; sub
+// is nil when its subscription is over.
 func (s *session) ackOf(f *Frame) (sub *subscription, seq uint64, ok bool) {
 	name := "message-id"
 	if s.dialect.version == v12 {
 		name = "id"
 	}
-	slot, number2, two := bytes.Cut(f.get(name), []byte{'-'})
-	n, okay := number(slot)
-	seq, also := number(number2)
-	if !two || !okay || !also || n >= uint64(len(s.slots)) || s.slots[n] == nil || seq > s.seq {
+	slotText, seqText, two := bytes.Cut(f.get(name), []byte{'-'})
+	slot, ok := number(slotText)
+	seq, also := number(seqText)
+	if !two || !ok || !also || slot >= uint64(len(s.slots)) || seq == 0 || seq > s.seq {
 		return nil, 0, false
 	}
-	return s.slots[n], seq, true
+	return s.slots[slot], seq, true
 }
 
 // acknowledge takes ACK and NACK. What a NACK names goes to the dead letters, as in ActiveMQ.
@@ -42,24 +43,32 @@ func (s *session) acknowledge(f *Frame, o core.Outcome) *wireError {
 		return errNoDelivery
 	}
 	receipt := receiptOf(f)
-	if sub.mode == ackAuto || sub.browse { // nothing waits for it
+	if sub != nil && (sub.mode == ackAuto || sub.browse) { // nothing waits for it
 		s.barrier(receipt)
 		return nil
 	}
-	from := len(s.acked)
-	if s.ackedOf != sub || o != core.Accepted || tx != 0 || receipt != nil {
+	alone := o != core.Accepted || tx != 0 || receipt != nil
+	if alone || s.ackedOf != sub {
 		s.settleAcked()
-		from = 0
+	}
+	if sub == nil || !sub.flights.take(seq, sub.mode == ackClient && o == core.Accepted, &s.acked) {
+		return tooLate(receipt)
 	}
 	s.ackedOf = sub
-	if s.acked, ok = sub.take(seq, o, s.acked); !ok {
-		s.acked = s.acked[:from]
-		return errNoDelivery
-	}
-	if o != core.Accepted || tx != 0 || receipt != nil {
+	if alone {
 		s.settle(core.Op{Kind: core.OpSettle, Sub: sub.sub, Outcome: o, Tx: tx, Ticket: s.pend(pending{receipt: receipt})})
 	}
-	s.credit(sub)
+	s.thirst(sub)
+	return nil
+}
+
+// tooLate answers an ACK of what does not wait any more: it was acknowledged before, or went back to its queue when its
+// subscription ended. A client that unsubscribes with messages in hand does that, and it harms nobody; a receipt would
+// be a lie.
+func tooLate(receipt []byte) *wireError {
+	if receipt != nil {
+		return errNoDelivery
+	}
 	return nil
 }
 
@@ -71,31 +80,53 @@ func (s *session) barrier(receipt []byte) {
 	}
 }
 
-// take moves what an acknowledgement covers from flight to tags: in client mode all up to it. A NACK is always of one.
-func (sub *subscription) take(seq uint64, o core.Outcome, tags []core.Tag) ([]core.Tag, bool) {
-	i := sort.Search(len(sub.flight), func(i int) bool { return sub.flight[i].seq >= seq })
-	if i == len(sub.flight) || sub.flight[i].seq != seq || sub.flight[i].tag == nil {
-		return tags, false
+// flights are the deliveries of a subscription that wait for ACK or NACK, oldest first.
+type flights struct {
+	list []flight
+	head int
+	open int // those that still wait; the others of list[head:] were acknowledged out of order
+}
+
+// flight is one of them. A nil tag is acknowledged.
+type flight struct {
+	seq uint64
+	tag core.Tag
+}
+
+func (q *flights) push(f flight) {
+	if q.head > 0 && len(q.list) == cap(q.list) {
+		n := copy(q.list, q.list[q.head:])
+		q.list, q.head = q.list[:n], 0
+	}
+	q.list = append(q.list, f)
+	q.open++
+}
+
+// take moves what an acknowledgement of seq covers to tags: one, or all up to it. false: seq does not wait.
+func (q *flights) take(seq uint64, all bool, tags *[]core.Tag) bool {
+	live := q.list[q.head:]
+	i := sort.Search(len(live), func(i int) bool { return live[i].seq >= seq })
+	if i == len(live) || live[i].seq != seq || live[i].tag == nil {
+		return false
 	}
 	first := i
-	if sub.mode == ackClient && o == core.Accepted {
+	if all {
 		first = 0
 	}
 	for j := first; j <= i; j++ {
-		if sub.flight[j].tag != nil {
-			tags = append(tags, sub.flight[j].tag)
-			sub.flight[j].tag = nil
-			sub.open--
+		if live[j].tag != nil {
+			*tags = append(*tags, live[j].tag)
+			live[j].tag = nil
+			q.open--
 		}
 	}
-	n := 0
-	for n < len(sub.flight) && sub.flight[n].tag == nil {
-		n++
+	for q.head < len(q.list) && q.list[q.head].tag == nil {
+		q.head++
 	}
-	if sub.flight = sub.flight[n:]; len(sub.flight) == 0 {
-		sub.flight = nil
+	if q.head == len(q.list) {
+		q.list, q.head = q.list[:0], 0
 	}
-	return tags, true
+	return true
 }
 
 // settleAcked tells the core of the acknowledgements that were gathered: many become one operation.

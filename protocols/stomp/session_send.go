@@ -14,11 +14,11 @@ func (s *session) publish(f *Frame) *wireError {
 	if name == nil {
 		return errDestination
 	}
-	t, e := s.target(name)
+	to, e := s.target(name)
 	if e != nil {
 		return e
 	}
-	m, e := s.message(f, t.dest)
+	m, e := s.message(f, to)
 	if e != nil {
 		return e
 	}
@@ -26,28 +26,28 @@ func (s *session) publish(f *Frame) *wireError {
 	return nil
 }
 
-// target is where SEND's destination leads.
-type target struct{ dest core.Destination }
-
-// target remembers what names mean, so that a message to a known one costs a comparison.
-func (s *session) target(name []byte) (target, *wireError) {
+// target is where SEND's destination leads. It remembers what names mean, so that a message to the last one costs a
+// comparison.
+func (s *session) target(name []byte) (core.Destination, *wireError) {
 	if string(name) == s.lastName && s.lastName != "" {
-		return s.last, nil
+		return s.lastDest, nil
 	}
-	t, known := s.targets[string(name)]
+	d, known := s.targets[string(name)]
 	if !known {
-		d, ok := destinationOf(string(name))
-		if !ok {
-			return t, errPrefix
+		var ok bool
+		if d, ok = destinationOf(string(name)); !ok {
+			return d, errPrefix
 		}
-		t = target{s.own(d)}
+		d = s.own(d)
 		if s.targets == nil || len(s.targets) >= maxKnownTargets {
-			s.targets = map[string]target{}
+			s.targets = map[string]core.Destination{}
 		}
-		s.targets[string(name)] = t
+		if len(name) <= maxKnownNameBytes {
+			s.targets[string(name)] = d
+		}
 	}
-	s.lastName, s.last = string(name), t
-	return t, nil
+	s.lastName, s.lastDest = string(name), d
+	return d, nil
 }
 
 // own turns the name of a temporary destination of this connection into the core's. Another connection's has the core's

@@ -26,72 +26,58 @@ type subscription struct {
 	prefetch  uint64
 	browse    bool
 	confirmed bool   // the core has answered
-	over      bool   // it was unsubscribed, or its browse ended
+	over      bool   // it was unsubscribed
+	thirsty   bool   // it is in the session's list of those
 	durable   string // name of the durable subscription
 
-	taken  uint64   // deliveries that the core handed over
-	limit  uint64   // that it may
-	head   []byte   // "subscription:ID\n" as this version writes it
-	flight []flight // what is not acknowledged, oldest first
-	open   int      // of flight: those that still wait
-}
-
-// flight is a delivery that waits for ACK or NACK. A nil tag had one.
-type flight struct {
-	seq uint64
-	tag core.Tag
+	taken   uint64 // deliveries that the core handed over
+	limit   uint64 // that it may
+	head    []byte // "subscription:ID\n" as this version writes it
+	flights flights
 }
 
 // subscribe takes SUBSCRIBE.
 func (s *session) subscribe(f *Frame) *wireError {
-	r, e := s.parseSubscribe(f)
-	if e != nil {
-		return e
-	}
-	s.lastSub++
-	r.sub = s.lastSub<<ackSubscriptionBits | core.SubID(r.slot)
-	s.subs[r.id] = r.subscription
-	s.slots[r.slot] = r.subscription
-	s.out.Do(core.Op{Kind: core.OpSubscribe, Sub: r.sub, Subscribe: &r.request,
-		Ticket: s.pend(pending{kind: pendSubscribe, receipt: receiptOf(f), sub: r.subscription})})
-	return nil
-}
-
-type asked struct {
-	*subscription
-	request core.SubscribeRequest
-}
-
-func (s *session) parseSubscribe(f *Frame) (r asked, e *wireError) {
 	name := f.get("destination")
 	if name == nil {
-		return r, errDestination
+		return errDestination
 	}
 	d, ok := destinationOf(string(name))
 	if !ok {
-		return r, errPrefix
+		return errPrefix
 	}
 	id, e := s.subID(f, name)
 	switch {
 	case e != nil:
-		return r, e
+		return e
 	case s.subs[id] != nil:
-		return r, errIDInUse
+		return errIDInUse
 	case len(s.subs) >= maxSubscriptions:
-		return r, errManySubs
+		return errManySubs
 	}
-	r.subscription = &subscription{id: id, prefetch: uint64(s.options.Prefetch)}
-	if e = r.options(f); e != nil {
-		return r, e
+	sub := &subscription{id: id, prefetch: uint64(s.options.Prefetch)}
+	r, e := sub.options(f)
+	switch {
+	case e != nil:
+		return e
+	case r.Durable && s.clientID == "":
+		return errNeedClientID
 	}
-	if r.request.Durable && s.clientID == "" {
-		return r, errNeedClientID
-	}
-	r.source = s.declare(d)
-	r.request.Source, r.request.Auto = r.source, r.mode == ackAuto && !r.browse
-	r.head = append(appendEscaped([]byte("subscription:"), id, s.dialect.version, false), '\n')
-	r.slot = s.freeSlot()
-	return r, nil
+	sub.source = s.declare(d)
+	r.Source, r.Auto = sub.source, sub.mode == ackAuto && !sub.browse
+	s.add(sub)
+	s.out.Do(core.Op{Kind: core.OpSubscribe, Sub: sub.sub, Subscribe: r,
+		Ticket: s.pend(pending{kind: pendSubscribe, receipt: receiptOf(f), sub: sub})})
+	return nil
+}
+
+// add gives a subscription its place.
+func (s *session) add(sub *subscription) {
+	sub.head = append(appendEscaped([]byte("subscription:"), sub.id, s.dialect.version, false), '\n')
+	sub.slot = s.freeSlot()
+	s.lastSub++
+	sub.sub = s.lastSub<<ackSubscriptionBits | core.SubID(sub.slot)
+	s.subs[sub.id], s.slots[sub.slot] = sub, sub
 }
 
 // subID is how a client names a subscription: by id; 1.0 allowed the destination instead.
@@ -106,29 +92,28 @@ func (s *session) subID(f *Frame, destination []byte) (string, *wireError) {
 }
 
 // options reads the headers that STOMP, ActiveMQ and Artemis know.
-func (r *asked) options(f *Frame) *wireError {
+func (sub *subscription) options(f *Frame) (*core.SubscribeRequest, *wireError) {
 	switch string(f.get("ack")) {
 	case "", "auto":
 	case "client":
-		r.mode = ackClient
+		sub.mode = ackClient
 	case "client-individual":
-		r.mode = ackIndividual
+		sub.mode = ackIndividual
 	default:
-		return errAckMode
+		return nil, errAckMode
 	}
 	if v := f.get("activemq.prefetchSize"); v != nil {
 		n, ok := number(v)
 		if !ok || n < 1 || n > maxPrefetch {
-			return errPrefetch
+			return nil, errPrefetch
 		}
-		r.prefetch = n
+		sub.prefetch = n
 	}
-	r.durable = durableName(f)
-	r.browse = isTrue(f.get("browser"))
-	r.request = core.SubscribeRequest{Durable: r.durable != "", Name: r.durable, Browse: r.browse,
+	sub.durable = durableName(f)
+	sub.browse = isTrue(f.get("browser"))
+	return &core.SubscribeRequest{Durable: sub.durable != "", Name: sub.durable, Browse: sub.browse,
 		NoLocal:  isTrue(f.get("no-local")) || isTrue(f.get("activemq.noLocal")),
-		Retained: isTrue(f.get("activemq.retroactive")), Selector: string(f.get("selector"))}
-	return nil
+		Retained: isTrue(f.get("activemq.retroactive")), Selector: string(f.get("selector"))}, nil
 }
 
 // durableName is a durable subscription's name, in ActiveMQ's or Artemis's spelling.
@@ -186,9 +171,17 @@ func (s *session) forget(f *Frame, name string) {
 
 // end forgets a subscription: what comes for it from now on is nobody's.
 func (s *session) end(sub *subscription) {
-	sub.over, sub.flight, sub.open = true, nil, 0
+	sub.over, sub.flights = true, flights{}
 	delete(s.subs, sub.id)
 	s.slots[sub.slot] = nil
+}
+
+// thirst has the subscription's credit looked at, once, before the next write.
+func (s *session) thirst(sub *subscription) {
+	if !sub.thirsty {
+		sub.thirsty = true
+		s.thirsty = append(s.thirsty, sub)
+	}
 }
 
 // credit lets the core hand over as many deliveries as the subscription has room for; half of them at a time, because
@@ -197,7 +190,7 @@ func (s *session) credit(sub *subscription) {
 	if !sub.confirmed || sub.over {
 		return
 	}
-	room := sub.prefetch - min(sub.prefetch, uint64(sub.open))
+	room := sub.prefetch - min(sub.prefetch, uint64(sub.flights.open))
 	if room == 0 || (sub.limit-sub.taken)*2 > sub.prefetch {
 		return
 	}
@@ -238,17 +231,14 @@ func (s *session) Deliver(d *core.Delivery, now time.Time, out *peer.Out[Frame])
 		if sub.mode != ackAuto && !sub.browse {
 			s.out.Do(core.Op{Kind: core.OpSettle, Sub: sub.sub, Outcome: core.Rejected, Tags: []core.Tag{d.Tag}})
 		}
-		s.credit(sub)
+		s.thirst(sub)
 		return
 	}
 	if sub.mode != ackAuto && !sub.browse {
-		sub.flight = append(sub.flight, flight{s.seq, d.Tag})
-		sub.open++
-	} else if sub.browse && d.Tag != nil {
-		s.out.Do(core.Op{Kind: core.OpSettle, Sub: sub.sub, Outcome: core.Accepted, Tags: []core.Tag{d.Tag}})
+		sub.flights.push(flight{s.seq, d.Tag})
 	}
 	s.send(Frame{command: cmdMessage, out: o})
-	s.credit(sub)
+	s.thirst(sub)
 }
 
 // browsed says that a browser has seen everything, in ActiveMQ's words: an empty message that says browser:end.
