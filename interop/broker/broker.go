@@ -32,6 +32,9 @@ type Broker struct {
 	cmd    *exec.Cmd
 	exited chan struct{}
 	err    error // how the process ended; good once exited is closed
+
+	served   bool // since then its ports stay
+	repicked int  // how often others were picked
 }
 
 // Schemes are the transports that a broker of this package listens on.
@@ -131,12 +134,26 @@ func (b *Broker) PID() int {
 	return b.cmd.Process.Pid
 }
 
-// Start runs the program and waits until it is ready to serve.
+// Start runs the program and waits until it is ready to serve. If another program took one of the ports before it ever
+// ran, it gets others.
 func (b *Broker) Start() error {
-	if err := b.Spawn(); err != nil {
-		return err
+	for {
+		if err := b.Spawn(); err != nil {
+			return err
+		}
+		err := b.waitReady()
+		if err == nil {
+			b.served = true
+			return nil
+		}
+		if b.served || b.repicked >= 3 || !bytes.Contains(b.Tail(4096), []byte("address already in use")) {
+			return err
+		}
+		b.repicked++
+		if err := b.pickPorts(); err != nil {
+			return err
+		}
 	}
-	return b.waitReady()
 }
 
 // Spawn runs the program and does not wait.
