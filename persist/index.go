@@ -116,14 +116,11 @@ func (x *Index) loadState() error {
 	if err != nil {
 		return err
 	}
-	f := fields{b: v}
-	x.pos, x.live = Pos(f.uvarint()), f.uvarint()
-	x.trim = trimming{Pos(f.uvarint()), Pos(f.uvarint())}
-	x.counts = decodeLiveCounts(&f)
-	if f.err != "" || len(f.b) != 0 {
-		return errBlock
+	s, err := decodeFrozenState(v)
+	if err != nil {
+		return err
 	}
-	x.flushed, x.dead = x.pos, x.counts.dead()
+	x.pos, x.flushed, x.live, x.trim, x.counts, x.dead = s.pos, s.pos, s.live, s.trim, s.counts, s.counts.dead()
 	return nil
 }
 
@@ -142,6 +139,17 @@ func (s *frozenState) encode() []byte {
 	b = binary.AppendUvarint(b, uint64(s.trim.to))
 	b = binary.AppendUvarint(b, uint64(s.trim.at))
 	return s.counts.encode(b)
+}
+
+func decodeFrozenState(value []byte) (s frozenState, err error) {
+	f := fields{b: value}
+	s.pos, s.live = Pos(f.uvarint()), f.uvarint()
+	s.trim = trimming{Pos(f.uvarint()), Pos(f.uvarint())}
+	s.counts = decodeLiveCounts(&f)
+	if f.err != "" || len(f.b) != 0 {
+		return s, errBlock
+	}
+	return s, nil
 }
 
 func (x *Index) position() Pos {
@@ -215,14 +223,17 @@ func (x *Index) fail(err error) error {
 	return err
 }
 
-// mark keeps the first error of the disk: an index that met one changes no more. A damaged LevelDB is marked as such, so
+// mark keeps the first error of the disk, says where it was, and answers it: an index that met one changes no more. A damaged LevelDB is marked as such, so
 // that it is built anew. mu is not held.
 func (x *Index) mark(err error) error {
 	if errors.Is(err, leveldb.ErrClosed) || errors.Is(err, ErrClosed) {
 		return ErrClosed
 	}
-	if damagedIndex(err) && !errors.Is(err, errIndexDamaged) {
-		err = errors.Join(fmt.Errorf("%w (%s): %w", errIndexDamaged, x.files.dir, err), x.files.condemn())
+	if !errors.Is(err, errIndexDamaged) {
+		damaged := damagedIndex(err)
+		if err = fmt.Errorf("the index in %s: %w", x.files.dir, err); damaged {
+			err = errors.Join(fmt.Errorf("%w: %w", errIndexDamaged, err), x.files.condemn())
+		}
 	}
 	x.mu.Lock()
 	defer x.mu.Unlock()
@@ -266,7 +277,7 @@ func (x *Index) flush() error {
 			return ErrClosed
 		}
 		if err := x.write(db, frozen, &still); err != nil {
-			return x.mark(fmt.Errorf("writing the index: %w", err))
+			return x.mark(fmt.Errorf("writing it: %w", err))
 		}
 		x.mu.Lock()
 		x.frozen, x.flushed = nil, still.pos

@@ -250,7 +250,7 @@ func (s *levelFiles) condemned() bool {
 // about budget bytes.
 func openLevel(files *levelFiles, budget int64) (*leveldb.DB, error) {
 	buffer := int(budget / 4)
-	return leveldb.Open(files, &opt.Options{
+	db, err := leveldb.Open(files, &opt.Options{
 		BlockCacheCapacity:     2 * buffer,
 		CompactionTableSize:    buffer,
 		CompactionTotalSize:    10 * buffer,
@@ -260,4 +260,8 @@ func openLevel(files *levelFiles, budget int64) (*leveldb.DB, error) {
 			opt.StrictCompaction | opt.StrictReader,
 		WriteBuffer: buffer,
 	})
+	if err != nil {
+		return nil, fmt.Errorf("opening the index in %s: %w", files.dir, err)
+	}
+	return db, nil
 }

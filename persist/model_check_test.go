@@ -9,9 +9,16 @@ import (
 	"testing"
 )
 
-// check compares what a store answers with what the model holds. All must be applied.
+// check wants the store to answer what the model holds.
 func (m *model) check(t testing.TB, s *Store) {
 	t.Helper()
+	if err := m.compare(s); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// compare compares what a store answers with what the model holds. All must be applied.
+func (m *model) compare(s *Store) error {
 	want := map[QueueID][]Seq{}
 	for k := range m.now.entries {
 		want[k.q] = append(want[k.q], k.s)
@@ -19,21 +26,22 @@ func (m *model) check(t testing.TB, s *Store) {
 	for q := QueueID(1); q <= m.last; q++ {
 		slices.Sort(want[q])
 		if err := m.checkQueue(s, q, want[q]); err != nil {
-			t.Fatalf("queue %d: %v", q, err)
+			return fmt.Errorf("queue %d: %w", q, err)
 		}
 	}
 	rows := map[string]string{}
 	if err := s.Scan(TableRetained, nil, func(k, v []byte) bool { rows[string(k)] = string(v); return true }); err != nil {
-		t.Fatal(err)
+		return err
 	}
 	if !maps.Equal(rows, m.now.rows) {
-		t.Fatalf("rows %v, want %v", rows, m.now.rows)
+		return fmt.Errorf("rows %v, want %v", rows, m.now.rows)
 	}
 	for k, v := range m.now.rows {
 		if got, ok, err := s.Get(TableRetained, []byte(k)); !ok || err != nil || string(got) != v {
-			t.Fatalf("row %s: %q %v %v, want %q", k, got, ok, err, v)
+			return fmt.Errorf("row %s: %q %v %w, want %q", k, got, ok, err, v)
 		}
 	}
+	return nil
 }
 
 func (m *model) checkQueue(s *Store, q QueueID, want []Seq) error {
@@ -134,10 +142,11 @@ func (a *auditor) run() error {
 	if err != nil || state == nil {
 		return err
 	}
-	f := fields{b: state}
-	pos, live := f.uvarint(), f.uvarint()
-	trim := trimming{Pos(f.uvarint()), Pos(f.uvarint())}
-	counts := decodeLiveCounts(&f)
+	kept, err := decodeFrozenState(state)
+	if err != nil {
+		return err
+	}
+	pos, live, trim, counts := kept.pos, kept.live, kept.trim, kept.counts
 	for _, c := range counts {
 		a.counts = append(a.counts, liveCount{first: c.first})
 	}

@@ -15,6 +15,13 @@ type tripFS struct {
 	after *MemFS
 }
 
+// arm lets the power go at the n-th call from now on.
+func (t *tripFS) arm(n int) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.left = n
+}
+
 // step counts a call.
 func (t *tripFS) step() {
 	t.mu.Lock()
