@@ -25,6 +25,8 @@ func TestScaleDeadSubscriber(t *testing.T) {
 	timed(t, "publish", func() error { return produce(queueOptions(b, "producer", "topic://news"), 0, s.messages) })
 	checkRSS(t, stop(), backlogRSSMax)
 	checkDirShrinks(t, b, s.limitBytes+2*s.logSizeBytes+emptyDirMore)
+	// What goes has to be read back first, in the background; until then a subscriber would get what is about to go.
+	waitFor(t, "the limit holds", func() error { return keptWithin(b, s.limitBytes) })
 	first, n, err := theRest(o, s.messages)
 	if err != nil {
 		t.Fatal(err)
@@ -36,6 +38,27 @@ func TestScaleDeadSubscriber(t *testing.T) {
 	if kept := int64(n) * backlogBodyBytes; kept > s.limitBytes {
 		t.Errorf("%d bytes were kept; at most %d are allowed", kept, s.limitBytes)
 	}
+}
+
+// keptWithin looks at what the only subscription holds.
+func keptWithin(b *broker.Broker, limitBytes int64) error {
+	var page struct {
+		Items []struct {
+			Queue struct {
+				Bytes int64 `json:"bytes"`
+			} `json:"queue"`
+		} `json:"items"`
+	}
+	if err := b.API("/api/v1/subscriptions", &page); err != nil {
+		return err
+	}
+	if len(page.Items) != 1 {
+		return fmt.Errorf("%d subscriptions", len(page.Items))
+	}
+	if kept := page.Items[0].Queue.Bytes; kept > limitBytes {
+		return fmt.Errorf("%d bytes are kept; at most %d are allowed", kept, limitBytes)
+	}
+	return nil
 }
 
 // theRest reads what a subscriber was left, up to the message before end.
