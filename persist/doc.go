@@ -81,7 +81,7 @@
 //	11 PUT              table (1 byte), len(key) key, value
 //	12 DELETE           table (1 byte), key
 //	13 TX_PREPARE       id; must be the first of its unit, whose other records wait for
-//	14 TX_COMMIT        id
+//	14 TX_COMMIT        id; what the transaction does to entries and rows of before stands behind it again
 //	15 TX_ROLLBACK      id
 //	16 RELOCATE_MESSAGE first position, then as MESSAGE but id, header and body are followed by entry…
 //	17 RELOCATE_ROW     as PUT
@@ -111,6 +111,36 @@
 //	88  …  advertised address, boot id, master's address, config: each a length (2) and bytes
 //	4092 4  CRC of all before
 //
+// # Index
+//
+// Everything in it follows from the log. Keys of LevelDB, numbers in them big-endian, and what stands behind them. A key
+// begins with one letter; its parts follow without separators.
+//
+//	x 2                         the state: position (uvarint), live bytes, TRIM's log_start, TRIM's own position, segments.
+//	                            An index without this key is empty, or of another version
+//	q queue(8)                  a queue: depth, bytes, lane…
+//	b queue(8) class(1) no(8)   a block: the entries that live of the counters [no*256, no*256+256), in order; a block of
+//	                            which nothing lives has no key
+//	t table(1) key              a row: position of its record (8), value
+//	p id                        a prepared transaction: position of its unit (8), the unit
+//	c                           the seats: position of their record (8), value
+//	l name(8)                   where a relocated message lies (8), how many entries claim it (uvarint). No entry, no key
+//	s name(8) queue(8) seq(8)   a stray, 1: an entry of this message whose record does not stand with it, because it was
+//	                            moved or enqueued later
+//
+//	segments  count (uvarint); for each: its first position (uvarint, from the one before), how many things live in it
+//	lane      class (1), tail (highest counter given out), position of the record that says so, head (no live entry is
+//	          lower; 0 without any), depth
+//	entry     low byte of the counter (1), flags (1), message (varint, from the entry before), size, share; with flag 0x10
+//	          expiry, notBefore, attempts; with 0x20 a note (length, bytes); with 0x40 session (length, bytes), packet id,
+//	          state (1). Flag 0x02: a stray. Flag 0x04: its message was relocated
+//
+// A class of a queue has the keys of its blocks side by side, so that reading goes through them from the head on.
+//
+//	apply ─► now ──freeze, between two batches──► frozen ──one batch, synced──► LevelDB
+//	          │ overlay: rows and blocks that changed     │ never changed            │
+//	readers ◄─┴───────────────────────────────────────────┴──────────────────────────┘
+//
 // # Goroutines
 //
 //	committer   owns writer: headers, writes, syncs, rotation; then tells Progress
@@ -118,7 +148,7 @@
 //	            nothing else to do it does that itself, in place (applier.turn says whose turn it is)
 //	preparer    makes the next segment's file, keeps the reserve, cuts sealed segments to size
 //	hint        writes the commit hint to meta twice a second, if it moved
-//	keep        has the index flush, relocate and trim twice a second
+//	keep        has the index flush, relocate and trim, ten times a second; it looks at a few numbers if there is nothing
 //	syncer      at *_mem levels alone: bounds how long bytes stay unsynced
 //
 // Append copies into the open batch under mu and wakes the committer if that is idle. While the committer syncs, the next
@@ -135,6 +165,10 @@
 //   - What follows a tear is zero, and synced, before the next append: nothing of an earlier tail can be read as new.
 //   - A failed write or sync ends the store. A second fsync after a failed one would succeed without having written.
 //   - The index never holds what is not committed, and never flushes past the log's synced end.
+//   - Replaying the log from log_start makes the index that is there: IndexHash equals ReplayHash. So whatever a record
+//     needs in order to be applied lies at or behind log_start, or needs no applying.
+//   - liveCounts counts, at a batch's end, exactly what lives in each segment. TRIM passes none that counts anything.
+//   - What is frozen, and every block, row and slotMore in it, is not changed: a copy is.
 //   - meta's log_start is synced before a segment below it is unlinked.
 //
 // # Lock order
@@ -142,9 +176,14 @@
 //	Log.mu → waitList.mu
 //	Log.mu → segmentSet.mu
 //	applier.turn → Log.mu, and whatever the index locks
+//	Store.keeping → Index.flushing → Index.mu
+//	applier.turn → Index.flushing (an overlay that is too large) and Index.mu
 //	reportMu → whatever Progress locks
 //	metaFile.write → metaFile.mu
 //
-// None is held over I/O or over a call upwards, but for metaFile.write, which orders the writers of meta, reportMu over
+// Index.mu is let go of while the applier reads LevelDB: nobody else changes what it is changing. Index.flushing is held
+// over the write of what is frozen; Log.mu is never taken under Index.mu.
+//
+// None is held over I/O or over a call upwards, but for those two, metaFile.write, which orders the writers of meta, reportMu over
 // Progress, and applier.turn, which is a turn rather than a lock: nobody but the applier's goroutine waits for it. appendAgainst calls its two functions under Log.mu: they may not call the log.
 package persist
