@@ -2,7 +2,6 @@ package amqp
 
 import (
 	"math"
-	"strings"
 	"time"
 	"unicode/utf8"
 
@@ -200,7 +199,7 @@ func (r *contentReader) finish() (*core.Content, error) {
 	switch r.kind {
 	case kindData:
 		r.out.Kind = core.BodyBytes
-		if textual(r.out.ContentType) && utf8.Valid(r.out.Body) {
+		if core.DeclaresText(r.out.ContentType) && utf8.Valid(r.out.Body) {
 			r.out.Kind = core.BodyText
 		}
 		return r.out, nil
@@ -222,14 +221,6 @@ func (r *contentReader) finish() (*core.Content, error) {
 	body, err := jsonBody(r.kind, whole)
 	r.out.Kind, r.out.Body, r.out.Structure = core.BodyJSON, body, whole
 	return r.out, err
-}
-
-// textual says whether a content type declares text.
-func textual(contentType string) bool {
-	media, params, _ := strings.Cut(strings.ToLower(contentType), ";")
-	media = strings.TrimSpace(media)
-	return strings.HasPrefix(media, "text/") || media == "application/json" || media == "application/xml" ||
-		strings.Contains(params, "charset=")
 }
 
 // clampMs is a duration until a time as AMQP's 32-bit milliseconds; at least 1, because 0 would be none.

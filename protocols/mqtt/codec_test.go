@@ -179,14 +179,26 @@ func TestLiesCostNothing(t *testing.T) {
 		"users":  {named, 20 << 20},
 	} {
 		t.Run(name, func(t *testing.T) {
-			var before, after runtime.MemStats
-			codec := codec{wire: &wire{version: level5, ownBytes: 100 << 20}}
-			runtime.ReadMemStats(&before)
-			_, n, _, err := codec.Decode(c.b)
-			runtime.ReadMemStats(&after)
-			if used := after.TotalAlloc - before.TotalAlloc; used > c.most {
-				t.Errorf("%d bytes make us allocate %d (%d, %v)", len(c.b), used, n, err)
+			if used := leastAllocated(5, func() {
+				codec := codec{wire: &wire{version: level5, ownBytes: 100 << 20}}
+				_, _, _, _ = codec.Decode(c.b)
+			}); used > c.most {
+				t.Errorf("%d bytes make us allocate %d", len(c.b), used)
 			}
 		})
 	}
+}
+
+// leastAllocated is how many bytes a call allocates: the least of some runs, as the runtime's own goroutines allocate too.
+func leastAllocated(runs int, f func()) (least uint64) {
+	for i := range runs {
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		f()
+		runtime.ReadMemStats(&after)
+		if used := after.TotalAlloc - before.TotalAlloc; i == 0 || used < least {
+			least = used
+		}
+	}
+	return least
 }

@@ -2,8 +2,6 @@ package mqtt
 
 import (
 	"strconv"
-	"strings"
-	"time"
 	"unicode/utf8"
 
 	"github.com/mochi-mqtt/server/v2/packets"
@@ -126,7 +124,7 @@ func (format) Content(m *core.Message) (*core.Content, error) {
 			readUser(c, string(p.text), string(p.value))
 		}
 	}
-	if (indicator || textual(c.ContentType)) && utf8.Valid(payload) {
+	if (indicator || core.DeclaresText(c.ContentType)) && utf8.Valid(payload) {
 		c.Kind = core.BodyText
 	}
 	return c, nil
@@ -168,50 +166,4 @@ func readUser(c *core.Content, name, value string) {
 		}
 	}
 	c.Properties = append(c.Properties, core.Property{Name: name, Value: value})
-}
-
-// textual says whether a content type declares text.
-func textual(contentType string) bool {
-	if contentType == "" {
-		return false
-	}
-	media, params, _ := strings.Cut(strings.ToLower(contentType), ";")
-	media = strings.TrimSpace(media)
-	return strings.HasPrefix(media, "text/") || media == "application/json" || media == "application/xml" ||
-		strings.Contains(params, "charset=")
-}
-
-// userValue spells a property's value as text.
-func userValue(v any) string {
-	switch v := v.(type) {
-	case string:
-		return v
-	case bool:
-		return strconv.FormatBool(v)
-	case int8:
-		return strconv.FormatInt(int64(v), 10)
-	case int16:
-		return strconv.FormatInt(int64(v), 10)
-	case int32:
-		return strconv.FormatInt(int64(v), 10)
-	case int64:
-		return strconv.FormatInt(v, 10)
-	case uint8:
-		return strconv.FormatUint(uint64(v), 10)
-	case uint16:
-		return strconv.FormatUint(uint64(v), 10)
-	case uint32:
-		return strconv.FormatUint(uint64(v), 10)
-	case uint64:
-		return strconv.FormatUint(v, 10)
-	case float32:
-		return strconv.FormatFloat(float64(v), 'g', -1, 32)
-	case float64:
-		return strconv.FormatFloat(v, 'g', -1, 64)
-	case []byte:
-		return string(v)
-	case time.Time:
-		return strconv.FormatInt(v.UnixMilli(), 10)
-	}
-	return ""
 }

@@ -30,7 +30,7 @@ func partsOf(m *core.Message, version byte) (props, payload []byte, err error) {
 // propertiesOf puts another protocol's message into MQTT 5's words.
 func propertiesOf(m *core.Message, c *core.Content) []byte {
 	b := make([]byte, 0, 128)
-	if (c.Kind == core.BodyText || c.Kind == core.BodyJSON || textual(c.ContentType)) && utf8.Valid(c.Body) {
+	if (c.Kind == core.BodyText || c.Kind == core.BodyJSON) && utf8.Valid(c.Body) {
 		b = append(b, packets.PropPayloadFormat, 1)
 	}
 	b = appendTextProperty(b, packets.PropContentType, c.ContentType)
@@ -75,7 +75,7 @@ func appendProperty(dst []byte, p core.Property) []byte {
 	if v, ok := p.Value.([]byte); ok && !validText(v) {
 		return appendUser(dst, p.Name, base64.StdEncoding.EncodeToString(v))
 	}
-	return appendUser(dst, p.Name, userValue(p.Value))
+	return appendUser(dst, p.Name, p.Text())
 }
 
 // appendUser writes a user property, unless it is too long for one.

@@ -216,7 +216,8 @@ func TestOtherProtocolsMessages(t *testing.T) {
 		{core.Content{Kind: core.BodyNone}, ""},
 		{core.Content{Kind: core.BodyJSON, Body: []byte("{}")}, "PayloadFormat=1"},
 		{core.Content{Kind: core.BodyText, Body: []byte{255}}, ""},
-		{core.Content{Kind: core.BodyBytes, Body: []byte("x"), ContentType: "application/json"}, "ContentType=application/json PayloadFormat=1"},
+		{core.Content{Kind: core.BodyText, Body: []byte("x"), ContentType: "application/json"}, "ContentType=application/json PayloadFormat=1"},
+		{core.Content{Kind: core.BodyBytes, Body: []byte("x"), ContentType: "application/json"}, "ContentType=application/json"},
 		{core.Content{ReplyTo: core.Destination{Kind: core.Queue, Name: "a*b"}}, ""},
 		{core.Content{Properties: []core.Property{{Name: jmsResponseTopic, Value: "$queue/"}}}, "ResponseTopic=$queue/"},
 		{core.Content{CorrelationID: strings.Repeat("x", 70000)}, ""},
@@ -270,4 +271,14 @@ func FuzzContent(f *testing.F) {
 			t.Fatalf("%+v comes back as %+v", c, back)
 		}
 	})
+}
+
+// TestKindDecidesTheIndicator: whoever read the message has weighed its content type already.
+func TestKindDecidesTheIndicator(t *testing.T) {
+	for kind, want := range map[core.BodyKind]bool{core.BodyText: true, core.BodyJSON: true, core.BodyBytes: false, core.BodyNone: false} {
+		props := propertiesOf(&core.Message{}, &core.Content{Kind: kind, ContentType: "text/plain", Body: []byte("x")})
+		if got := len(props) > 1 && props[0] == packets.PropPayloadFormat; got != want {
+			t.Errorf("kind %d: indicator %v", kind, got)
+		}
+	}
 }

@@ -6,7 +6,6 @@ import (
 	"math"
 	"strconv"
 	"strings"
-	"time"
 	"unicode/utf8"
 
 	"github.com/havenmq/havenmq/core"
@@ -230,7 +229,7 @@ func (format) Content(m *core.Message) (*core.Content, error) {
 		c.Kind = core.BodyText
 	case said == "bytes":
 		c.Kind = core.BodyBytes
-	case textual(c.ContentType):
+	case core.DeclaresText(c.ContentType):
 		c.Kind = core.BodyText
 	}
 	if c.Kind == core.BodyText && !utf8.Valid(c.Body) { // bytes are never encoded anew
@@ -280,48 +279,4 @@ func readHeader(c *core.Content, name, value string) {
 	default:
 		c.Properties = append(c.Properties, core.Property{Name: name, Value: value})
 	}
-}
-
-// textual says whether a content type declares text.
-func textual(contentType string) bool {
-	if contentType == "" {
-		return false
-	}
-	media, params, _ := strings.Cut(strings.ToLower(contentType), ";")
-	media = strings.TrimSpace(media)
-	return strings.HasPrefix(media, "text/") || media == "application/json" || media == "application/xml" ||
-		strings.Contains(params, "charset=")
-}
-
-// headerValue spells a property's value as text.
-func headerValue(v any) string {
-	switch v := v.(type) {
-	case string:
-		return v
-	case bool:
-		return strconv.FormatBool(v)
-	case int8:
-		return strconv.FormatInt(int64(v), 10)
-	case int16:
-		return strconv.FormatInt(int64(v), 10)
-	case int32:
-		return strconv.FormatInt(int64(v), 10)
-	case int64:
-		return strconv.FormatInt(v, 10)
-	case uint8:
-		return strconv.FormatUint(uint64(v), 10)
-	case uint16:
-		return strconv.FormatUint(uint64(v), 10)
-	case uint32:
-		return strconv.FormatUint(uint64(v), 10)
-	case uint64:
-		return strconv.FormatUint(v, 10)
-	case float32:
-		return strconv.FormatFloat(float64(v), 'g', -1, 32)
-	case float64:
-		return strconv.FormatFloat(v, 'g', -1, 64)
-	case time.Time:
-		return strconv.FormatInt(v.UnixMilli(), 10)
-	}
-	return ""
 }

@@ -27,8 +27,7 @@ func (o *outgoing) read() error {
 		return err
 	}
 	o.id, o.block, o.body = []byte(c.ID), blockOf(c), c.Body
-	o.length = c.Kind == core.BodyBytes && len(c.Body) > 0 || bytes.IndexByte(c.Body, 0) >= 0 ||
-		c.Kind == core.BodyBytes && !textual(c.ContentType)
+	o.length = c.Kind == core.BodyBytes || bytes.IndexByte(c.Body, 0) >= 0
 	return nil
 }
 
@@ -75,5 +74,5 @@ func appendProperty(dst []byte, p *core.Property) []byte {
 		}
 		return appendLine(dst, p.Name, base64.StdEncoding.EncodeToString(v))
 	}
-	return appendLine(dst, p.Name, strings.ToValidUTF8(headerValue(p.Value), "\uFFFD"))
+	return appendLine(dst, p.Name, strings.ToValidUTF8(p.Text(), "\uFFFD"))
 }
