@@ -36,16 +36,18 @@ type connection struct {
 	openSent bool
 	clientID string
 	sessions []*session
-	attached int       // handles in use, in all sessions
-	partial  int       // bytes of messages that are not whole yet, in all sessions
-	subs     []*sender // by the low bits of their SubID
-	subsFree []int
-	serial   uint64
-	links    map[linkName]endpoint
-	pending  pendingRing
-	answered pending // while Done answers it
-	txs      map[core.TxID]*transaction
-	txLast   core.TxID
+	attached int // handles in use, in all sessions
+	partial  int // bytes of messages that are not whole yet, in all sessions
+	// partialHeld is the memory that partial takes.
+	partialHeld int
+	subs        []*sender // by the low bits of their SubID
+	subsFree    []int
+	serial      uint64
+	links       map[linkName]endpoint
+	pending     pendingRing
+	answered    pending // while Done answers it
+	txs         map[core.TxID]*transaction
+	txLast      core.TxID
 
 	// While the core has not answered an OpConnect, what we say later waits behind the answer.
 	waitAuth bool
@@ -100,6 +102,9 @@ func (c *connection) Receive(f Frame, now time.Time, out *peer.Out[Frame]) {
 		c.onFrame(&f)
 	}
 }
+
+// HeldBytes is the memory of deliveries that are not whole yet.
+func (c *connection) HeldBytes() int { return c.partialHeld }
 
 // onFrame takes an AMQP frame.
 func (c *connection) onFrame(f *Frame) {

@@ -64,14 +64,17 @@ func (r *inbound) gather(payload []byte) *wireError {
 	if c.partial+len(payload) > 2*most {
 		return newError(condLimit, "the messages under way on this connection are larger than %d bytes together: finish some", 2*most)
 	}
-	r.partial = grow(r.partial, payload)
+	before := cap(r.partial)
+	r.partial = grow(r.partial, payload, most)
 	c.partial += len(payload)
+	c.partialHeld += cap(r.partial) - before
 	return nil
 }
 
 // letGo ends the delivery that is under way.
 func (r *inbound) letGo() {
 	r.session.conn.partial -= len(r.partial)
+	r.session.conn.partialHeld -= cap(r.partial)
 	r.open, r.partial = false, nil
 }
 
@@ -98,10 +101,10 @@ func (r *inbound) start(t *transfer) *wireError {
 	return nil
 }
 
-// grow appends with doubling, so that a large message is copied twice at most, however small its frames.
-func grow(b, more []byte) []byte {
+// grow appends with doubling up to most bytes, so that a large message is copied twice at most, however small its frames.
+func grow(b, more []byte, most int) []byte {
 	if cap(b)-len(b) < len(more) {
-		b = append(make([]byte, 0, max(2*cap(b), len(b)+len(more))), b...)
+		b = append(make([]byte, 0, max(min(2*cap(b), most), len(b)+len(more))), b...)
 	}
 	return append(b, more...)
 }

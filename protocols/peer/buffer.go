@@ -24,6 +24,9 @@ type input struct {
 	buf      *buffer // nil: it holds nothing
 	from, to int
 	need     int // bytes of the frame that has begun; 0 not known
+
+	allowance *Allowance
+	charged   int // of allowance: a buffer's size above readBytes
 }
 
 func (in *input) bytes() []byte {
@@ -40,6 +43,15 @@ func (in *input) release() {
 		giveBack(in.buf)
 	}
 	in.buf, in.from, in.to = nil, 0, 0
+	in.charge(0)
+}
+
+// charge has a buffer of so many bytes counted; false: there is no allowance for it.
+func (in *input) charge(size int) bool {
+	if size <= readBytes {
+		size = 0
+	}
+	return in.allowance.resize(&in.charged, size)
 }
 
 // giveBack returns an input buffer to the pool of its size; others are left to the garbage collector.
@@ -59,11 +71,12 @@ func (in *input) move(to *buffer) {
 		giveBack(in.buf)
 	}
 	in.buf, in.from, in.to = to, 0, n
+	in.charge(len(to.b)) // a larger one was allowed before it was made
 }
 
 // prepare makes room for a read: in a pooled buffer while that is enough, else in one of at most twice what is held, and
-// of no more than most bytes.
-func (in *input) prepare(most int) {
+// of no more than most bytes. It fails when there is no allowance for it.
+func (in *input) prepare(most int) error {
 	held := in.to - in.from
 	switch {
 	case in.buf == nil, len(in.buf.b) < readBytes, len(in.buf.b) > readBytes && held < readBytes && in.need <= readBytes:
@@ -72,21 +85,27 @@ func (in *input) prepare(most int) {
 		if in.need > held {
 			most = min(most, in.need)
 		}
-		in.move(&buffer{make([]byte, max(min(2*held, most), held+1))})
+		size := max(min(2*held, most), held+1)
+		if !in.charge(size) {
+			return errNoAllowance
+		}
+		in.move(&buffer{make([]byte, size)})
 	case held == 0 || len(in.buf.b)-in.to < readBytes/4:
 		in.from, in.to = 0, copy(in.buf.b, in.bytes())
 	}
+	return nil
 }
 
 // prepareToBlock makes room for a read that holds its buffer while it waits: a small one, unless the last read filled it.
-func (in *input) prepareToBlock(most int) {
+func (in *input) prepareToBlock(most int) error {
 	switch held := in.to - in.from; {
 	case in.buf == nil || held == 0 && in.to < len(in.buf.b):
 		in.release()
 		in.buf = smallPool.Get().(*buffer)
 	case in.to == len(in.buf.b):
-		in.prepare(most)
+		return in.prepare(most)
 	}
+	return nil
 }
 
 // park gives the large buffer back before a wait, if what is held fits a small one.

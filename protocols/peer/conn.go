@@ -39,7 +39,9 @@ type conn[F any] struct {
 	client  Client     // nil: it is refused
 	codec   Codec[F]
 	machine Machine[F]
-	flusher Flusher[F] // nil: the machine gathers nothing
+	flusher Flusher[F] // nil: the machine gathers no answers
+	holder  Holder     // nil: the machine gathers no messages
+	held    int        // of the allowance, by the machine
 	out     Out[F]
 	ops     int        // of out.Ops, those whose tags are in tags
 	tags    []core.Tag // of out.Ops
@@ -78,6 +80,8 @@ func newConn[F any](p Protocol[F], o *Options, socket net.Conn, refusal error) *
 	}
 	c.codec, c.machine = p.New(o.Limits, c.remote, now)
 	c.flusher, _ = c.machine.(Flusher[F])
+	c.holder, _ = c.machine.(Holder)
+	c.in.allowance = o.Allowance
 	c.handsBy = now.Add(o.Limits.HandshakeTimeout)
 	if refusal != nil {
 		c.handsBy = now.Add(refusalTimeout)
@@ -147,6 +151,7 @@ func (c *conn[F]) end() {
 	defer c.mu.Unlock()
 	c.close(ErrFault) // the reader ended without a reason: a panic in close itself
 	c.closed = true
+	c.o.Allowance.resize(&c.held, 0)
 	if c.timer != nil {
 		c.timer.Stop()
 	}

@@ -30,7 +30,7 @@ type wire struct {
 // kinds are the sockets that each test runs on: a pipe in memory, and TCP on loopback.
 var kinds = []string{"pipe", "tcp"}
 
-func connect(t *testing.T, kind string, p Protocol[line], l Limits) *wire {
+func connect(t *testing.T, kind string, p Protocol[line], l Limits, also ...func(*Options)) *wire {
 	t.Helper()
 	w := &wire{t: t, broker: newFakeBroker()}
 	var ours net.Conn
@@ -41,6 +41,9 @@ func connect(t *testing.T, kind string, p Protocol[line], l Limits) *wire {
 	}
 	o := w.broker.options()
 	o.Limits = l
+	for _, set := range also {
+		set(&o)
+	}
 	w.in = bufio.NewReader(w.Conn)
 	w.conn = NewHandler(p, o).Open(ours, nil)
 	ended := make(chan struct{})

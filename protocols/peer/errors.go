@@ -20,6 +20,9 @@ const (
 // errFrameTooLarge is what a codec meets that waits for more than a frame may have.
 var errFrameTooLarge = &core.Error{Code: core.CodeTooLarge, Subject: "frame", Detail: "it is larger than wireFormat.maxFrameSize allows: send less, or raise it"}
 
+// errNoAllowance is what a connection meets whose message does not fit beside those that others are sending.
+var errNoAllowance = &core.Error{Code: core.CodeFull, Subject: "messages under way", Detail: "there are too many large ones on all connections together: try again later, or raise memoryUsage"}
+
 var errShutdown = &core.Error{Code: core.CodeShutdown, Subject: "broker", Detail: "it stops: connect again, to another node if you know one"}
 
 func errCrowded(most int) error {

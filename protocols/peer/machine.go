@@ -45,6 +45,12 @@ type Flusher[F any] interface {
 	Flush(now time.Time, out *Out[F])
 }
 
+// Holder is what a Machine also is when it gathers messages that come in several frames.
+type Holder interface {
+	// HeldBytes is the memory that messages take which are not whole yet.
+	HeldBytes() int
+}
+
 // Out is what a machine asks of the rim. It is reused. The rim encodes Frames, takes Wake and Close and copies the Tags of
 // Ops after each call, before the next one; Ops of several calls are gathered in Out and then done at once.
 type Out[F any] struct {

@@ -18,6 +18,9 @@ type Client interface {
 // Options are what all connections of a listener share.
 type Options struct {
 	Limits Limits
+	// Allowance is shared by all listeners; nil: messages under way are bounded by each connection's own limit alone.
+	Allowance *Allowance
+
 	Attach func(s core.Sink, remote string) Client // core.Broker.Attach
 	Report func(Report)                            // nil: nobody listens; any goroutine calls it, without locks
 }

@@ -17,7 +17,11 @@ type readCall struct {
 func (c *conn[F]) readLoop() {
 	for {
 		if err := c.fill(); err != nil {
-			c.hangUp(err)
+			if err == errNoAllowance {
+				c.refuse(errNoAllowance)
+			} else {
+				c.hangUp(err)
+			}
 			break
 		}
 		next, direct := c.receive()
@@ -55,7 +59,9 @@ func (c *conn[F]) waits() bool {
 // fill reads what the socket has, waiting for at least one byte.
 func (c *conn[F]) fill() error {
 	if c.raw == nil {
-		c.in.prepareToBlock(c.bound)
+		if err := c.in.prepareToBlock(c.bound); err != nil {
+			return err
+		}
 		n, err := c.socket.Read(c.in.buf.b[c.in.to:])
 		c.in.to += n
 		if n > 0 {
@@ -79,7 +85,9 @@ func (c *conn[F]) fill() error {
 // readFD reads once, without blocking; false waits until the descriptor is readable and comes back. While it waits, the
 // connection holds no large buffer.
 func (c *conn[F]) readFD(fd uintptr) bool {
-	c.in.prepare(c.bound)
+	if c.reads.err = c.in.prepare(c.bound); c.reads.err != nil {
+		return true
+	}
 	for {
 		c.reads.n, c.reads.err = syscall.Read(int(fd), c.in.buf.b[c.in.to:])
 		switch c.reads.err {

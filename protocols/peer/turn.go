@@ -19,6 +19,7 @@ func (c *conn[F]) receive() (next verdict, direct []byte) {
 	now := time.Now()
 	for c.closing == nil && c.unwritten() <= 2*c.o.Limits.MaxOutBufferBytes && c.decodeOne(now) {
 	}
+	c.weigh(now)
 	c.feed(now)
 	c.arm(now)
 	if c.raw != nil && !c.writing && c.sending == nil && c.closing == nil {
@@ -46,9 +47,7 @@ func (c *conn[F]) decodeOne(now time.Time) bool {
 		err = errFrameTooLarge
 	}
 	if err != nil {
-		c.machine.Malformed(err, now, &c.out)
-		c.collect()
-		c.close(err) // unless the machine has said so, in its own words
+		c.malformed(err, now)
 		return false
 	}
 	if n == 0 {
@@ -63,6 +62,30 @@ func (c *conn[F]) decodeOne(now time.Time) bool {
 		c.evict(c.refusal, now)
 	}
 	return c.closing == nil
+}
+
+// weigh counts what the machine holds of messages that are not whole, and refuses the one that is too much.
+func (c *conn[F]) weigh(now time.Time) {
+	if c.holder != nil && c.closing == nil && !c.o.Allowance.resize(&c.held, c.holder.HeldBytes()) {
+		c.malformed(errNoAllowance, now)
+	}
+}
+
+// refuse ends the connection in the machine's words.
+func (c *conn[F]) refuse(why error) {
+	c.enter()
+	defer c.leave()
+	if c.closing == nil {
+		now := time.Now()
+		c.malformed(why, now)
+		c.do(now)
+	}
+}
+
+func (c *conn[F]) malformed(why error, now time.Time) {
+	c.machine.Malformed(why, now, &c.out)
+	c.collect()
+	c.close(why) // unless the machine has said so, in its own words
 }
 
 // feed hands the machine what the broker has for it, until there is no more or enough waits to be written.

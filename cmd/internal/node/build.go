@@ -54,6 +54,16 @@ func storeOptions(c *config.Config) (persist.Options, error) {
 	}, nil
 }
 
+// allowanceBytes is what messages that are not whole yet may hold on all connections together: half of memoryUsage, and
+// never less than two of the largest.
+func allowanceBytes(c *config.Config) int64 {
+	bytes := int64(c.SystemUsage.MemoryUsage) / 2
+	for _, t := range c.TransportConnectors {
+		bytes = max(bytes, 2*int64(t.URI.MaxFrameBytes))
+	}
+	return bytes
+}
+
 // policies are the configured limits, in order.
 func policies(c *config.Config) (list []core.Policy) {
 	for _, e := range c.DestinationPolicy.PolicyEntries {

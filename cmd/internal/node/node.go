@@ -195,14 +195,16 @@ func (n *Node) tick(life context.Context) {
 
 // listen binds every connector that this build serves.
 func (n *Node) listen(ctx context.Context) error {
+	allowance := peer.NewAllowance(allowanceBytes(n.o.Config))
 	for _, c := range n.o.Config.TransportConnectors {
 		if !c.URI.Served() {
 			continue
 		}
 		h := handler(c.URI.Scheme, n.o.Config.BrokerName, n.o.Version, peer.Options{
-			Limits: peer.Limits{MaxConnections: c.URI.MaxConnections, MaxFrameBytes: c.URI.MaxFrameBytes},
-			Attach: func(s core.Sink, remote string) peer.Client { return n.broker.Attach(s, remote) },
-			Report: n.log.peer,
+			Limits:    peer.Limits{MaxConnections: c.URI.MaxConnections, MaxFrameBytes: c.URI.MaxFrameBytes},
+			Allowance: allowance,
+			Attach:    func(s core.Sink, remote string) peer.Client { return n.broker.Attach(s, remote) },
+			Report:    n.log.peer,
 		})
 		if h == nil {
 			n.log.Warn().Msgf("Connector %s (%s) is not built yet and is not listened on", c.Name, c.URI.URL())
