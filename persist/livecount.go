@@ -47,6 +47,14 @@ func (c liveCounts) dead() Pos {
 	return c[i].first
 }
 
+// total is what lives in all segments.
+func (c liveCounts) total() (n uint64) {
+	for i := range c {
+		n += c[i].live
+	}
+	return n
+}
+
 // dropBelow forgets the segments before p. It refuses, and changes nothing, if one of them is alive.
 func (c *liveCounts) dropBelow(p Pos) bool {
 	n := 0

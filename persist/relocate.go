@@ -32,7 +32,7 @@ type relocator struct {
 
 // relocateHead looks through the oldest segment, or a part of it, if that is worth it.
 func (x *Index) relocateHead() error {
-	first, end, due := x.headDue()
+	first, end, due, few := x.headDue()
 	if !due {
 		return nil
 	}
@@ -50,7 +50,12 @@ func (x *Index) relocateHead() error {
 	if flushed < end {
 		return nil // the log is not synced as far
 	}
-	l, err := x.lookThrough(&cut{view: v}, first, end, x.relocator.from)
+	var l *looker
+	if few {
+		l, err = x.lookInIndex(&cut{view: v}, first, end)
+	} else {
+		l, err = x.lookThrough(&cut{view: v}, first, end, x.relocator.from)
+	}
 	if err != nil {
 		return err
 	}
@@ -72,8 +77,9 @@ func (r *relocator) advance(stopped, end Pos) {
 }
 
 // headDue says whether the oldest segment [first, end) should be looked through now: it is sealed and applied, less than
-// half of the log lives, it holds something, it is not young, and does not empty by itself.
-func (x *Index) headDue() (first, end Pos, due bool) {
+// half of the log lives, it holds something, it is not young, and does not empty by itself. few says that the index is
+// the cheaper place to look.
+func (x *Index) headDue() (first, end Pos, due, few bool) {
 	r := &x.relocator
 	first, end, sealed := x.log.head()
 	logEnd := x.log.end()
@@ -88,6 +94,7 @@ func (x *Index) headDue() (first, end Pos, due bool) {
 	if segments > 0 && x.counts[0].first == first {
 		inHead = x.counts[0].live
 	}
+	all := x.counts.total()
 	x.mu.RUnlock()
 	empties := inHead < r.live && r.live-inHead > r.live/64
 	r.live = inHead
@@ -99,23 +106,24 @@ func (x *Index) headDue() (first, end Pos, due bool) {
 	case r.wait > 0:
 		r.wait--
 	default:
-		return first, end, true
+		return first, end, true, inHead <= fewLive && all*walkBytes < uint64(end-first)
 	}
-	return 0, 0, false
+	return 0, 0, false, false
 }
 
 // find is something that lives in the oldest segment: a message with its entries, or a row.
 type find struct {
-	name    Pos // of a message
-	at      Pos // where its record is
-	id      []byte
-	header  []byte
-	body    []byte
-	places  []entryKey    // where its entries may be, but for strays
-	entries []PlacedEntry // all that live
-	key     string        // of a row; "": it is a message
-	value   []byte
-	dropped bool // the tail speaks of it
+	name     Pos // of a message
+	at       Pos // where its record is
+	id       []byte
+	header   []byte
+	body     []byte
+	places   []entryKey    // where its entries may be, but for strays
+	entries  []PlacedEntry // all that live
+	key      string        // of a row; "": it is a message
+	value    []byte
+	rowBytes int
+	dropped  bool // the tail speaks of it
 }
 
 // looker gathers what lives in a segment, as of a cut: a little too much, as time goes on, never too little.
@@ -230,12 +238,29 @@ func (l *looker) message(name Pos, op *Op) (*find, error) {
 }
 
 func (l *looker) add(name Pos, op *Op) *find {
+	f := l.note(name, op.Pos)
+	l.bytes += f.hold(op)
+	return f
+}
+
+func (l *looker) note(name, at Pos) *find {
+	f := &find{name: name, at: at}
+	l.byName[name], l.finds = f, append(l.finds, f)
+	return f
+}
+
+func (l *looker) noteRow(key []byte, at Pos, value []byte) {
+	f := &find{at: at, key: string(key), rowBytes: len(key) + len(value)}
+	l.finds = append(l.finds, f)
+	l.bytes += f.rowBytes
+}
+
+// hold copies the message, and answers how much it is.
+func (f *find) hold(op *Op) (n int) {
 	all := slices.Concat(op.ID, op.Header, op.Body)
 	i, h := len(op.ID), len(op.ID)+len(op.Header)
-	f := &find{name: name, at: op.Pos, id: all[:i:i], header: all[i:h:h], body: all[h:]}
-	l.byName[name], l.finds = f, append(l.finds, f)
-	l.bytes += len(all) + entryOverheadBytes
-	return f
+	f.id, f.header, f.body = all[:i:i], all[i:h:h], all[h:]
+	return len(all) + entryOverheadBytes
 }
 
 // row notes a row that this record, and no later one, set.
@@ -248,8 +273,7 @@ func (l *looker) row(key []byte, at Pos) error {
 	if err != nil || p != at {
 		return err
 	}
-	l.finds = append(l.finds, &find{at: at, key: string(key)})
-	l.bytes += len(key) + len(value)
+	l.noteRow(key, at, value)
 	return nil
 }
 
