@@ -42,7 +42,7 @@ func (c *serveCommand) Run(ctx context.Context, s *streams) error {
 	life, end := context.WithCancel(ctx)
 	defer end()
 	if _, set := lookup(s.environ, "GOGC"); !set {
-		go node.TuneHeap(life)
+		node.TuneHeap(life)
 	}
 	n, err := node.Start(ctx, node.Options{Config: loaded.Config, Warnings: loaded.Warnings, Version: version, Log: logger(s.err, c.LogLevel)})
 	if err != nil {

@@ -2,9 +2,9 @@ package node
 
 import (
 	"context"
+	"runtime"
 	"runtime/debug"
 	"runtime/metrics"
-	"time"
 )
 
 // A small heap is collected seldom: a broker whose live data are 10 MB would otherwise collect garbage after each 10 MB of
@@ -13,7 +13,6 @@ const (
 	roomBytes  = 64 << 20
 	minPercent = 100
 	maxPercent = 800
-	heapPause  = time.Second
 	heapSample = "/gc/heap/live:bytes"
 )
 
@@ -22,23 +21,41 @@ func gcPercent(liveBytes uint64) int {
 	return min(max(int(roomBytes/max(liveBytes, 1))*100, minPercent), maxPercent)
 }
 
+// heapTuner sets GOGC after each collection, from what that one found alive. Once a second would be too late: within one,
+// a flood fills nine times what was alive at the last collection.
+type heapTuner struct {
+	life    context.Context
+	before  int
+	percent int
+	live    []metrics.Sample
+}
+
 // TuneHeap sets GOGC as the live heap grows and shrinks, until life ends.
 func TuneHeap(life context.Context) {
-	before := debug.SetGCPercent(maxPercent)
-	defer debug.SetGCPercent(before)
-	live := []metrics.Sample{{Name: heapSample}}
-	t := time.NewTicker(heapPause)
-	defer t.Stop()
-	for set := maxPercent; ; {
-		select {
-		case <-t.C:
-		case <-life.Done():
-			return
-		}
-		metrics.Read(live)
-		if want := gcPercent(live[0].Value.Uint64()); want != set {
-			debug.SetGCPercent(want)
-			set = want
-		}
+	t := &heapTuner{life: life, percent: maxPercent, live: []metrics.Sample{{Name: heapSample}}}
+	t.before = debug.SetGCPercent(maxPercent)
+	t.arm()
+}
+
+// canary dies in the next collection. It has a pointer, so that it shares its memory with nothing that may live on.
+type canary struct{ self *canary }
+
+// arm has collected called after the next collection.
+func (t *heapTuner) arm() {
+	c := new(canary)
+	runtime.AddCleanup(c, (*heapTuner).collected, t)
+}
+
+// collected runs on the runtime's goroutine for cleanups, once per collection.
+func (t *heapTuner) collected() {
+	if t.life.Err() != nil {
+		debug.SetGCPercent(t.before)
+		return
 	}
+	metrics.Read(t.live)
+	if want := gcPercent(t.live[0].Value.Uint64()); want != t.percent {
+		t.percent = want
+		debug.SetGCPercent(want)
+	}
+	t.arm()
 }

@@ -8,6 +8,8 @@ import (
 	"io"
 	"net"
 	"path/filepath"
+	"runtime"
+	"runtime/debug"
 	"strings"
 	"sync"
 	"syscall"
@@ -219,4 +221,28 @@ func TestSmallHeapsAreCollectedSeldom(t *testing.T) {
 			t.Errorf("%d MiB live: GOGC %d, want %d", live>>20, got, want)
 		}
 	}
+}
+
+// TestHeapIsTunedByEachCollection fills a heap at once: the very next collection must bring GOGC down.
+func TestHeapIsTunedByEachCollection(t *testing.T) {
+	life, end := context.WithCancel(t.Context())
+	before := debug.SetGCPercent(123)
+	defer debug.SetGCPercent(before)
+	percent := func() int { p := debug.SetGCPercent(100); debug.SetGCPercent(p); return p }
+	TuneHeap(life)
+	live := make([]byte, 2*roomBytes)
+	await := func(want int) {
+		t.Helper()
+		for range 1000 {
+			runtime.GC()
+			if percent() == want {
+				return
+			}
+		}
+		t.Fatalf("GOGC is %d, want %d", percent(), want)
+	}
+	await(minPercent)
+	runtime.KeepAlive(live)
+	end()
+	await(123)
 }
