@@ -37,8 +37,8 @@ func TuneHeap(life context.Context) {
 	t.arm()
 }
 
-// canary dies in the next collection. It has a pointer, so that it shares its memory with nothing that may live on.
-type canary struct{ self *canary }
+// canary dies in the next collection. It is too large to share its memory with others that may live on.
+type canary [32]byte
 
 // arm has collected called after the next collection.
 func (t *heapTuner) arm() {
