@@ -103,20 +103,34 @@ func TestCommitOutlivesItsPrepare(t *testing.T) {
 	appendWait(t, s, func(u *Unit) { enqueueUnit(u, 9, 1, []byte("settled")) })
 	appendWait(t, s, func(u *Unit) { enqueueUnit(u, 9, 2, []byte("moved")) })
 	appendWait(t, s, func(u *Unit) { u.Put(TableRetained, []byte("k"), []byte("v")) })
+	through(t, s, 1, 150)
 	var tx Unit
 	tx.TxPrepare([]byte("tx"))
 	tx.Settle(9, []Range{{MakeSeq(4, 1), MakeSeq(4, 1)}})
 	tx.Move(9, MakeSeq(4, 2), Target{Queue: 8, Seq: MakeSeq(4, 1)}, nil)
 	tx.Delete(TableRetained, []byte("k"))
-	if _, _, err := s.Append(&tx); err != nil {
-		t.Fatal(err)
+	prepared := appendWait(t, s, func(u *Unit) { *u = tx })
+	s.keeping.Lock()
+	through(t, s, 150, 300)
+	x := s.index.(*Index)
+	for range 100 { // what the transaction speaks of is relocated, and it is not
+		if moved, _, err := x.placeOf(tableKey(nil, TableRetained, []byte("k"))); err != nil || moved > prepared {
+			break
+		}
+		if err := x.keep(true); err != nil && !passing(err) {
+			t.Fatal(err)
+		}
+		awaitCommit(t, s, s.end())
 	}
-	through(t, s, 1, 300)
-	keepOften(t, s, 40) // all of it was relocated
-	through(t, s, 300, 600)
+	if s.logStart() > prepared {
+		t.Fatal("the TX_PREPARE was relocated too")
+	}
 	appendWait(t, s, func(u *Unit) { u.TxCommit([]byte("tx"), tx.Bytes()) })
-	through(t, s, 600, 900)
-	keepOften(t, s, 40)
+	s.keeping.Unlock()
+	for n := uint64(300); s.logStart() <= prepared && n < 5000; n += 50 {
+		through(t, s, n, n+50)
+		keepOften(t, s, 3)
+	}
 	sameAsReplay(t, s)
 	audit(t, s.index.(*Index))
 	if d, m := s.Queue(9).Depth, s.Queue(8).Depth; d != 0 || m != 1 {
@@ -125,6 +139,15 @@ func TestCommitOutlivesItsPrepare(t *testing.T) {
 	if _, ok, err := s.Get(TableRetained, []byte("k")); ok || err != nil {
 		t.Errorf("the row: %v %v", ok, err)
 	}
+}
+
+// placeOf is where a row's record is.
+func (x *Index) placeOf(key []byte) (Pos, []byte, error) {
+	v, err := x.value(key)
+	if err != nil {
+		return 0, nil, err
+	}
+	return splitPlaced(v)
 }
 
 // A TRIM that would take what lives is not obeyed.
