@@ -22,6 +22,8 @@ func (s *Store) IndexHash() (string, error) {
 // ReplayHash is the IndexHash of an index that is built anew from this store's log, from log_start up to what is
 // applied, in memory. Nothing may be appended meanwhile.
 func (s *Store) ReplayHash() (string, error) {
+	s.keeping.Lock() // no segment is dropped meanwhile
+	defer s.keeping.Unlock()
 	o := s.o
 	fresh, err := openIndex(NewMemFS(), path.Join("replay", indexName), s.Log, &o)
 	if err != nil {

@@ -51,6 +51,7 @@ func storeOptions(c *config.Config) (persist.Options, error) {
 	}
 	return persist.Options{
 		Dir: l.Directory, Sync: level, LogSize: int64(l.LogSize), StoreUsage: uint64(c.SystemUsage.StoreUsage), Progress: ha.NewAlone(level),
+		MemoryBytes: int64(c.SystemUsage.MemoryUsage),
 	}, nil
 }
 
