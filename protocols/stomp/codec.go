@@ -266,7 +266,20 @@ func (c *codec) frame(buf []byte) (Frame, error) {
 	if bytes.IndexByte(head, '\r') >= 0 {
 		f.verbatim = f.verbatim && !hasReturn(f.headers)
 	}
+	if c.dialect.version == v10 || c.command == cmdConnect && !f.has("accept-version") {
+		f.verbatim = !trim(f.headers) && f.verbatim
+	}
 	return f, nil
+}
+
+// trim takes off the blanks with which 1.0 clients pad values, as the examples of its specification do.
+func trim(list []header) (changed bool) {
+	for i := range list {
+		v := bytes.TrimSpace(list[i].value)
+		changed = changed || len(v) != len(list[i].value)
+		list[i].value = v
+	}
+	return changed
 }
 
 func hasReturn(list []header) bool {

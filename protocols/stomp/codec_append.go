@@ -35,10 +35,10 @@ func (c *codec) appendMessage(dst []byte, o *outgoing) []byte {
 	v := c.dialect.version
 	dst = append(append(dst, "MESSAGE\n"...), o.sub.head...)
 	dst = append(dst, "message-id:"...)
-	if v == v12 && len(o.id) > 0 {
+	if len(o.id) > 0 {
 		dst = append(appendEscaped(dst, o.id, v, false), '\n')
 	} else {
-		dst = append(appendAckID(dst, o.sub, o.seq), '\n')
+		dst = append(appendOwnID(dst, c.dialect, o.sub, o.seq), '\n')
 	}
 	if v == v12 {
 		dst = append(appendAckID(append(dst, "ack:"...), o.sub, o.seq), '\n')
@@ -58,6 +58,11 @@ func (c *codec) appendMessage(dst []byte, o *outgoing) []byte {
 	}
 	dst = append(append(dst, '\n'), o.body...)
 	return append(dst, "\x00\n"...)
+}
+
+// appendOwnID names a message that has no id of its own by its delivery, which is one of a kind.
+func appendOwnID(dst []byte, d *dialect, sub *subscription, seq uint64) []byte {
+	return appendAckID(append(append(dst, d.ids...), 'D'), sub, seq)
 }
 
 // appendFacts writes what the core knows of a message, and of this delivery of it.

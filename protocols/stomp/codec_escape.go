@@ -79,23 +79,33 @@ func appendReescaped(dst, block []byte, v version) []byte {
 	if v == v12 {
 		return append(dst, block...)
 	}
+	inName := true
 	for i := 0; i < len(block); i++ {
 		b := block[i]
-		if b != '\\' || i+1 == len(block) {
-			dst = append(dst, b)
+		switch {
+		case b == '\n':
+			inName = true
+		case b == ':':
+			inName = false
+		case b == '\\' && i+1 < len(block):
+			i++
+			dst = appendEscape(dst, block[i], v, inName)
 			continue
 		}
-		i++
-		switch e := block[i]; {
-		case e == 'r' && v == v11:
-			dst = append(dst, '\r')
-		case e == 'c' && v == v10:
-			dst = append(dst, ':')
-		case e == '\\' && v == v10:
-			dst = append(dst, '\\')
-		default:
-			dst = append(dst, '\\', e)
-		}
+		dst = append(dst, b)
 	}
 	return dst
+}
+
+// appendEscape writes what the escape e stands for in another version than 1.2.
+func appendEscape(dst []byte, e byte, v version, inName bool) []byte {
+	switch {
+	case e == 'r' && v == v11:
+		return append(dst, '\r')
+	case e == 'c' && v < v11 && !inName:
+		return append(dst, ':')
+	case e == '\\' && v < v11:
+		return append(dst, '\\')
+	}
+	return append(dst, '\\', e)
 }

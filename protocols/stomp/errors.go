@@ -55,7 +55,7 @@ var (
 	errNeedClientID = invalid("a durable subscription needs a client-id in CONNECT")
 	errSchedule     = &wireError{"not implemented", "AMQ_SCHEDULED_PERIOD, _REPEAT and _CRON are not built yet; AMQ_SCHEDULED_DELAY is"}
 	errDelay        = invalid("AMQ_SCHEDULED_DELAY must be a number of milliseconds")
-	errOverwhelmed  = &wireError{"too much at once", "wait for receipts: more than 100000 frames wait for an answer"}
+	errOverwhelmed  = &wireError{"too much at once", "wait for receipts: more than a million frames wait for an answer"}
 	errUnknown      = &wireError{"internal error", "the broker failed; its log says more"}
 )
 
@@ -111,6 +111,9 @@ func (e *wireError) frame(receipt []byte) Frame {
 	f := text(cmdError, detail+"\n", "message", e.message, "content-type", "text/plain;charset=utf-8")
 	if receipt != nil {
 		f.headers = append(f.headers, header{name: []byte("receipt-id"), value: receipt})
+	}
+	if e == errVersion { // 1.2, "Protocol Negotiation"
+		f.headers = append(f.headers, header{name: []byte("version"), value: []byte("1.0,1.1,1.2")})
 	}
 	return f
 }

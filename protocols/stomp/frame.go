@@ -19,6 +19,7 @@ type dialect struct {
 	version version
 	opened  bool   // CONNECT was accepted: frames may be large
 	arrived bool   // since the session last looked
+	ids     string // what the message-ids that this connection gives begin with
 	temp    string // what the core's names of this connection's temporary destinations begin with
 }
 

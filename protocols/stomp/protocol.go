@@ -20,14 +20,15 @@ const (
 	defaultFrameBytes   = 100 << 20
 	maxSubscriptions    = 10_000
 	maxTransactions     = 128
-	maxPending          = 100_000 // frames that wait for the core's answer
+	maxPending          = 1 << 20 // frames that wait for the core's answer
 	minHeartBeat        = 500 * time.Millisecond
 	maxHeartBeat        = 24 * time.Hour
 	maxKnownTargets     = 1024 // destinations whose spelling a connection remembers
 	maxKnownNameBytes   = 512  // of one that is worth remembering
 	maxNameBytes        = 65535
 	productName         = "HavenMQ"
-	ackSubscriptionBits = 20 // of an ack's number, that say which subscription it is
+	tempPrefix          = "stomp-" // of the core's names of temporary destinations
+	ackSubscriptionBits = 20       // of an ack's number, that say which subscription it is
 )
 
 // New makes the STOMP protocol for one connector.
@@ -50,7 +51,17 @@ func (p protocol) New(l peer.Limits, remote string, now time.Time) (peer.Codec[F
 		l.MaxFrameBytes = defaultFrameBytes
 	}
 	since := strconv.FormatInt(now.UnixNano(), 36)
-	d := &dialect{temp: "stomp-" + strings.NewReplacer(".", "-", ":", "-", "[", "", "]", "").Replace(remote) + "-" + since + "-"}
+	d := &dialect{temp: tempPrefix + strings.NewReplacer(".", "-", ":", "-", "[", "", "]", "").Replace(remote) + "-" + since + "-",
+		ids: "ID-" + since + "-" + strconv.FormatUint(uint64(hash(remote)), 36) + "-"}
 	c := &codec{dialect: d, limit: l.MaxFrameBytes}
 	return c, &session{options: p.options, dialect: d, lastIn: now, lastOut: now, subs: map[string]*subscription{}}
+}
+
+// hash is FNV-1a: what tells apart the message-ids of two connections that were made in the same nanosecond.
+func hash(s string) uint32 {
+	h := uint32(2166136261)
+	for i := range len(s) {
+		h = (h ^ uint32(s[i])) * 16777619
+	}
+	return h
 }

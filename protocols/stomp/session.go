@@ -40,16 +40,19 @@ type session struct {
 	slots    []*subscription          // by the low bits of SubID
 	lastSub  core.SubID
 	thirsty  []*subscription // whose credit is to be looked at before the next write
-	txs      map[string]core.TxID
+	txs      map[string]*transaction
 	lastTx   core.TxID
 	temps    map[core.Destination]struct{} // that this connection declared
 	targets  map[string]core.Destination   // what SEND names
 	lastName string                        // what it named last, and where that leads
 	lastDest core.Destination
 	seq      uint64 // of deliveries
+	given    uint64 // message-ids
+	id       []byte // the last of them, reused
 
 	acked   []core.Tag // accepted by the client; the core has not been told yet
 	ackedOf *subscription
+	tags    []core.Tag // memory for acked, empty
 }
 
 // pending is what an op's completion is for.
@@ -65,6 +68,7 @@ const (
 	pendOther pendingKind = iota
 	pendConnect
 	pendSubscribe
+	pendForget // the first half of it: only an error is told
 	pendLeave
 )
 
@@ -122,6 +126,8 @@ func (s *session) Done(c *core.Completion, now time.Time, out *peer.Out[Frame]) 
 	case pendSubscribe:
 		p.sub.confirmed = true
 		s.thirst(p.sub)
+	case pendForget:
+		return
 	}
 	s.receipt(p.receipt)
 	if p.kind == pendLeave {
@@ -154,7 +160,13 @@ func receiptOf(f *Frame) []byte {
 	return append([]byte{}, f.get("receipt")...)
 }
 
-func (s *session) enter(now time.Time, out *peer.Out[Frame]) { s.now, s.out = now, out }
+// enter begins a call from the rim.
+func (s *session) enter(now time.Time, out *peer.Out[Frame]) {
+	s.now, s.out = now, out
+	if len(s.acked) == 0 {
+		s.acked = s.tags
+	}
+}
 
 func (s *session) send(f Frame) {
 	s.lastOut = s.now
@@ -272,7 +284,7 @@ func (s *session) Tick(now time.Time, out *peer.Out[Frame]) {
 		s.fail(errSilent, nil)
 		return
 	}
-	if s.promises > 0 && now.Sub(s.lastOut) >= s.promises {
+	if s.promises > 0 && now.Sub(s.lastOut) >= s.beatAfter() {
 		s.send(Frame{command: cmdBeat})
 	}
 	s.wake()
@@ -285,7 +297,7 @@ func (s *session) wake() {
 		at = s.lastIn.Add(2 * s.expects)
 	}
 	if s.promises > 0 {
-		if beat := s.lastOut.Add(s.promises); at.IsZero() || beat.Before(at) {
+		if beat := s.lastOut.Add(s.beatAfter()); at.IsZero() || beat.Before(at) {
 			at = beat
 		}
 	}
@@ -293,3 +305,6 @@ func (s *session) wake() {
 		s.out.Wake = at
 	}
 }
+
+// beatAfter leaves a quarter of what was promised to the timer and the network.
+func (s *session) beatAfter() time.Duration { return s.promises * 3 / 4 }

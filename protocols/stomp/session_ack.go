@@ -2,28 +2,21 @@ package stomp
 
 import (
 	"bytes"
-	"sort"
 	"strconv"
 
 	"github.com/havenmq/havenmq/core"
 )
 
-// An ack's number says which delivery of the connection it is: what MESSAGE calls ack in 1.2 and, because 1.0 and 1.1
-// name deliveries by it, message-id there.
-
+// appendAckID writes what ACK names a delivery by in 1.2: its subscription's slot, and its number on the connection.
 func appendAckID(dst []byte, sub *subscription, seq uint64) []byte {
 	dst = strconv.AppendUint(dst, uint64(sub.slot), 10)
 	return strconv.AppendUint(append(dst, '-'), seq, 10)
 }
 
-// ackOf finds what an ACK or NACK names: id in 1.2, message-id before. ok is false for what was never delivered here; sub
-// is nil when its subscription is over.
+// ackOf finds what an ACK or NACK names by its id in 1.2; sub is nil when its subscription is over. ok is false for what was
+// never delivered here.
 func (s *session) ackOf(f *Frame) (sub *subscription, seq uint64, ok bool) {
-	name := "message-id"
-	if s.dialect.version == v12 {
-		name = "id"
-	}
-	slotText, seqText, two := bytes.Cut(f.get(name), []byte{'-'})
+	slotText, seqText, two := bytes.Cut(f.get("id"), []byte{'-'})
 	slot, ok := number(slotText)
 	seq, also := number(seqText)
 	if !two || !ok || !also || slot >= uint64(len(s.slots)) || seq == 0 || seq > s.seq {
@@ -32,13 +25,41 @@ func (s *session) ackOf(f *Frame) (sub *subscription, seq uint64, ok bool) {
 	return s.slots[slot], seq, true
 }
 
-// acknowledge takes ACK and NACK. What a NACK names goes to the dead letters, as in ActiveMQ.
+// ackByMessage finds it by message-id, as before 1.2; subscription says which subscription's delivery is meant, and 1.0 left
+// that out. seq is 0 when nothing of that name waits.
+func (s *session) ackByMessage(f *Frame) (sub *subscription, seq uint64, ok bool) {
+	id := f.get("message-id")
+	if len(id) == 0 {
+		return nil, 0, false
+	}
+	if name := f.get("subscription"); name != nil {
+		if sub = s.subs[string(name)]; sub != nil {
+			seq = sub.flights.find(id)
+		}
+		return sub, seq, true
+	}
+	for _, sub := range s.slots {
+		if sub != nil {
+			if seq := sub.flights.find(id); seq != 0 {
+				return sub, seq, true
+			}
+		}
+	}
+	return nil, 0, true
+}
+
+// acknowledge takes ACK and NACK (1.2, "ACK", "NACK"): in mode client both cover what came before. What a NACK covers goes
+// to the dead letters, as in ActiveMQ.
 func (s *session) acknowledge(f *Frame, o core.Outcome) *wireError {
-	tx, e := s.txOf(f)
+	t, e := s.txOf(f)
 	if e != nil {
 		return e
 	}
-	sub, seq, ok := s.ackOf(f)
+	find := s.ackOf
+	if s.dialect.version != v12 {
+		find = s.ackByMessage
+	}
+	sub, seq, ok := find(f)
 	if !ok {
 		return errNoDelivery
 	}
@@ -47,16 +68,20 @@ func (s *session) acknowledge(f *Frame, o core.Outcome) *wireError {
 		s.barrier(receipt)
 		return nil
 	}
-	alone := o != core.Accepted || tx != 0 || receipt != nil
+	alone := o != core.Accepted || t != nil || receipt != nil
 	if alone || s.ackedOf != sub {
 		s.settleAcked()
 	}
-	if sub == nil || !sub.flights.take(seq, sub.mode == ackClient && o == core.Accepted, &s.acked) {
+	var kept *[]flight
+	if t != nil {
+		kept = t.keep(sub)
+	}
+	if sub == nil || !sub.flights.take(seq, sub.mode == ackClient, &s.acked, kept) {
 		return tooLate(receipt)
 	}
 	s.ackedOf = sub
 	if alone {
-		s.settle(core.Op{Kind: core.OpSettle, Sub: sub.sub, Outcome: o, Tx: tx, Ticket: s.pend(pending{receipt: receipt})})
+		s.settle(core.Op{Kind: core.OpSettle, Sub: sub.sub, Outcome: o, Tx: t.txID(), Ticket: s.pend(pending{receipt: receipt})})
 	}
 	s.thirst(sub)
 	return nil
@@ -80,55 +105,6 @@ func (s *session) barrier(receipt []byte) {
 	}
 }
 
-// flights are the deliveries of a subscription that wait for ACK or NACK, oldest first.
-type flights struct {
-	list []flight
-	head int
-	open int // those that still wait; the others of list[head:] were acknowledged out of order
-}
-
-// flight is one of them. A nil tag is acknowledged.
-type flight struct {
-	seq uint64
-	tag core.Tag
-}
-
-func (q *flights) push(f flight) {
-	if q.head > 0 && len(q.list) == cap(q.list) {
-		n := copy(q.list, q.list[q.head:])
-		q.list, q.head = q.list[:n], 0
-	}
-	q.list = append(q.list, f)
-	q.open++
-}
-
-// take moves what an acknowledgement of seq covers to tags: one, or all up to it. false: seq does not wait.
-func (q *flights) take(seq uint64, all bool, tags *[]core.Tag) bool {
-	live := q.list[q.head:]
-	i := sort.Search(len(live), func(i int) bool { return live[i].seq >= seq })
-	if i == len(live) || live[i].seq != seq || live[i].tag == nil {
-		return false
-	}
-	first := i
-	if all {
-		first = 0
-	}
-	for j := first; j <= i; j++ {
-		if live[j].tag != nil {
-			*tags = append(*tags, live[j].tag)
-			live[j].tag = nil
-			q.open--
-		}
-	}
-	for q.head < len(q.list) && q.list[q.head].tag == nil {
-		q.head++
-	}
-	if q.head == len(q.list) {
-		q.list, q.head = q.list[:0], 0
-	}
-	return true
-}
-
 // settleAcked tells the core of the acknowledgements that were gathered: many become one operation.
 func (s *session) settleAcked() {
 	if len(s.acked) > 0 {
@@ -136,13 +112,13 @@ func (s *session) settleAcked() {
 	}
 }
 
-// settle gives op the gathered tags. The rim copies them when the call from it returns, so that their slice may be used
-// again after that: whoever settles twice in a call gets a new one.
+// settle gives op the gathered tags. The rim copies them when the call from it returns; enter takes their memory back after
+// that, so that whoever settles twice in a call overwrites nothing.
 func (s *session) settle(op core.Op) {
 	op.Tags = s.acked
 	s.out.Do(op)
-	s.acked = s.acked[len(s.acked):]
-	if cap(s.acked) == 0 {
-		s.acked = nil
+	if cap(s.acked) > cap(s.tags) {
+		s.tags = s.acked[:0]
 	}
+	s.acked = s.acked[len(s.acked):]
 }

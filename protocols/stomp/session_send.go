@@ -6,7 +6,7 @@ import (
 
 // publish takes SEND.
 func (s *session) publish(f *Frame) *wireError {
-	tx, e := s.txOf(f)
+	t, e := s.txOf(f)
 	if e != nil {
 		return e
 	}
@@ -22,7 +22,7 @@ func (s *session) publish(f *Frame) *wireError {
 	if e != nil {
 		return e
 	}
-	s.out.Do(core.Op{Kind: core.OpPublish, Message: m, Tx: tx, Ticket: s.pend(pending{receipt: receiptOf(f)})})
+	s.out.Do(core.Op{Kind: core.OpPublish, Message: m, Tx: t.txID(), Ticket: s.pend(pending{receipt: receiptOf(f)})})
 	return nil
 }
 
@@ -77,52 +77,4 @@ func (s *session) declare(d core.Destination) core.Destination {
 	s.targets, s.lastName = nil, ""
 	s.out.Do(core.Op{Kind: core.OpDeclare, Dest: mine, Ticket: s.pend(pending{})})
 	return mine
-}
-
-// txOf is the transaction that a frame belongs to; 0 none.
-func (s *session) txOf(f *Frame) (core.TxID, *wireError) {
-	name := f.get("transaction")
-	if name == nil {
-		return 0, nil
-	}
-	tx := s.txs[string(name)]
-	if tx == 0 {
-		return 0, errNoTx
-	}
-	return tx, nil
-}
-
-// begin takes BEGIN.
-func (s *session) begin(f *Frame) *wireError {
-	name := f.get("transaction")
-	switch {
-	case len(name) == 0:
-		return errTxName
-	case s.txs[string(name)] != 0:
-		return errTxOpen
-	case len(s.txs) >= maxTransactions:
-		return errManyTxs
-	}
-	if s.txs == nil {
-		s.txs = map[string]core.TxID{}
-	}
-	s.lastTx++
-	s.txs[string(name)] = s.lastTx
-	s.out.Do(core.Op{Kind: core.OpBegin, Tx: s.lastTx, Ticket: s.pend(pending{receipt: receiptOf(f)})})
-	return nil
-}
-
-// endTx takes COMMIT and ABORT.
-func (s *session) endTx(f *Frame, kind core.OpKind) *wireError {
-	name := f.get("transaction")
-	if len(name) == 0 {
-		return errTxName
-	}
-	tx := s.txs[string(name)]
-	if tx == 0 {
-		return errNoTx
-	}
-	delete(s.txs, string(name))
-	s.out.Do(core.Op{Kind: kind, Tx: tx, Ticket: s.pend(pending{receipt: receiptOf(f)})})
-	return nil
 }

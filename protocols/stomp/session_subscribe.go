@@ -149,11 +149,8 @@ func (s *session) unsubscribe(f *Frame) *wireError {
 		return e
 	case sub == nil && durable == "":
 		return errNoSub
-	case sub == nil && s.clientID == "":
-		return errNeedClientID
 	case sub == nil:
-		s.forget(f, durable)
-		return nil
+		return s.forget(f, durable)
 	}
 	s.end(sub)
 	s.out.Do(core.Op{Kind: core.OpUnsubscribe, Sub: sub.sub, Forget: durable != "" && durable == sub.durable,
@@ -161,12 +158,19 @@ func (s *session) unsubscribe(f *Frame) *wireError {
 	return nil
 }
 
-// forget deletes a durable subscription that this connection does not consume from: it takes it first.
-func (s *session) forget(f *Frame, name string) {
+// forget deletes a durable subscription that this connection does not consume from: it takes it first, and the core says
+// what stands in the way of that.
+func (s *session) forget(f *Frame, name string) *wireError {
+	if s.clientID == "" {
+		return errNeedClientID
+	}
 	s.lastSub++
 	id := s.lastSub<<ackSubscriptionBits | (1<<ackSubscriptionBits - 1)
-	s.out.Do(core.Op{Kind: core.OpSubscribe, Sub: id, Subscribe: &core.SubscribeRequest{Durable: true, Name: name}})
-	s.out.Do(core.Op{Kind: core.OpUnsubscribe, Sub: id, Forget: true, Ticket: s.pend(pending{receipt: receiptOf(f)})})
+	receipt := receiptOf(f)
+	s.out.Do(core.Op{Kind: core.OpSubscribe, Sub: id, Subscribe: &core.SubscribeRequest{Durable: true, Name: name},
+		Ticket: s.pend(pending{kind: pendForget, receipt: receipt})})
+	s.out.Do(core.Op{Kind: core.OpUnsubscribe, Sub: id, Forget: true, Ticket: s.pend(pending{receipt: receipt})})
+	return nil
 }
 
 // end forgets a subscription: what comes for it from now on is nobody's.
@@ -235,10 +239,22 @@ func (s *session) Deliver(d *core.Delivery, now time.Time, out *peer.Out[Frame])
 		return
 	}
 	if sub.mode != ackAuto && !sub.browse {
-		sub.flights.push(flight{s.seq, d.Tag})
+		sub.flights.push(flight{seq: s.seq, tag: d.Tag, id: s.ackName(&o)})
 	}
 	s.send(Frame{command: cmdMessage, out: o})
 	s.thirst(sub)
+}
+
+// ackName is what ACK names a delivery by before 1.2: its message-id, which may be the message's own. "" in 1.2, where ack
+// says it.
+func (s *session) ackName(o *outgoing) string {
+	if s.dialect.version == v12 {
+		return ""
+	}
+	if len(o.id) == 0 {
+		o.id = appendOwnID(nil, s.dialect, o.sub, o.seq)
+	}
+	return string(o.id)
 }
 
 // browsed says that a browser has seen everything, in ActiveMQ's words: an empty message that says browser:end.

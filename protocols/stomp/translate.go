@@ -52,7 +52,7 @@ func nameOf(d core.Destination) string {
 func hop(name []byte) bool {
 	switch string(name) {
 	case "destination", "receipt", "transaction", "content-length", "message-id", "subscription", "ack", "redelivered",
-		"persistent", "priority", "expires", "timestamp", "retain", "retained", "JMSXDeliveryCount", "AMQ_SCHEDULED_DELAY":
+		"persistent", "priority", "expires", "timestamp", "retain", "retained", "JMSXDeliveryCount", "AMQ_SCHEDULED_DELAY", "browser", "dlqDeliveryFailureCause":
 		return true
 	}
 	return false
@@ -118,9 +118,14 @@ func first(f *Frame, i int) bool {
 	return true
 }
 
-// bare copies a SEND.
+// bare copies a SEND. A message without an id gets one, the same for all its consumers and redeliveries.
 func (s *session) bare(f *Frame) []byte {
 	id := f.get("message-id")
+	if len(id) == 0 {
+		s.given++
+		s.id = strconv.AppendUint(append(s.id[:0], s.dialect.ids...), s.given, 10)
+		id = s.id
+	}
 	size := 0
 	for i := range f.headers {
 		size += len(f.headers[i].raw) + 1
@@ -157,7 +162,7 @@ func insertUvarint(b []byte, mark int) []byte {
 // is the core's from here on.
 func (s *session) line(dst []byte, f *Frame, h *header) []byte {
 	if string(h.name) == "reply-to" {
-		if d, ok := destinationOf(string(h.value)); ok && d.Kind.Temporary() {
+		if d, ok := destinationOf(string(h.value)); ok && d.Kind.Temporary() && !namedByBroker(d.Name) {
 			return appendLine(dst, "reply-to", nameOf(s.declare(d)))
 		}
 	}
@@ -165,6 +170,12 @@ func (s *session) line(dst []byte, f *Frame, h *header) []byte {
 		return append(append(dst, h.raw...), '\n')
 	}
 	return appendLine(dst, h.name, string(h.value))
+}
+
+// namedByBroker says whether the name of a temporary destination is the core's already: it came with a message, and is
+// passed on.
+func namedByBroker(name string) bool {
+	return strings.HasPrefix(name, tempPrefix) || strings.HasPrefix(name, "ID-")
 }
 
 func appendLine[T string | []byte](dst []byte, name T, value string) []byte {
