@@ -84,7 +84,7 @@ type frozenState struct {
 
 // openIndex opens the index in dir, or makes an empty one where there is none that can be trusted.
 func openIndex(fs FS, dir string, l indexLog, o *Options) (index, error) {
-	x := &Index{log: l, files: &levelFiles{fs, dir}, budget: maxOverlayBytes, now: newOverlay(), notes: map[string]*slotMore{},
+	x := &Index{log: l, files: &levelFiles{fs, dir, l}, budget: maxOverlayBytes, now: newOverlay(), notes: map[string]*slotMore{},
 		logf: o.Logf, boundary: make(chan struct{}, 1)}
 	if o.MemoryBytes > 0 {
 		x.budget = min(max(o.MemoryBytes/8, minOverlayBytes), maxOverlayBytes)

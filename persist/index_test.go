@@ -60,7 +60,7 @@ func sameAsReplay(t testing.TB, s *Store) {
 // deleteIndex removes an index's files, as an operator may while the store is down.
 func deleteIndex(t testing.TB, o Options) {
 	t.Helper()
-	if err := (&levelFiles{o.FS, path.Join(o.Dir, indexName)}).clear(); err != nil {
+	if err := (&levelFiles{fs: o.FS, dir: path.Join(o.Dir, indexName)}).clear(); err != nil {
 		t.Fatal(err)
 	}
 }

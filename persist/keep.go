@@ -45,11 +45,21 @@ func (s *Store) runKeep() {
 		case <-s.stop:
 			return
 		case <-tick.C:
-			if err := s.keepHouse(); err != nil && !passing(err) {
+			if err := s.keepHouse(); err != nil && !passing(err) && !s.givenUp() {
 				s.fail(fmt.Errorf("keeping the index: %w", err))
 				return
 			}
 		}
+	}
+}
+
+// givenUp says that the store closes: what waited for room on a full disk was told that there is none.
+func (s *Store) givenUp() bool {
+	select {
+	case <-s.write.giveUp:
+		return true
+	default:
+		return false
 	}
 }
 

@@ -18,6 +18,7 @@ import (
 type levelFiles struct {
 	fs  FS
 	dir string
+	log indexLog // nil: nobody makes room on a full disk
 }
 
 const (
@@ -144,25 +145,43 @@ func (r levelReader) Close() error { return r.f.Close() }
 
 // Create makes a file whose name is on disk before anything relies on it.
 func (s *levelFiles) Create(fd storage.FileDesc) (storage.Writer, error) {
-	f, err := s.fs.Create(s.path(fd))
+	var f File
+	err := s.withRoom(func() (err error) {
+		f, err = s.fs.Create(s.path(fd))
+		return err
+	})
 	if err != nil {
 		return nil, err
 	}
 	if err := s.fs.SyncDir(s.dir); err != nil {
 		return nil, errors.Join(err, f.Close())
 	}
-	return &levelWriter{f: f}, nil
+	return &levelWriter{f: f, files: s}, nil
+}
+
+// withRoom does what needs room on the disk.
+func (s *levelFiles) withRoom(f func() error) error {
+	if s.log == nil {
+		return f()
+	}
+	return s.log.withRoom(f)
 }
 
 type levelWriter struct {
-	f   File
-	off int64
+	f     File
+	files *levelFiles
+	off   int64
 }
 
-func (w *levelWriter) Write(b []byte) (int, error) {
-	n, err := w.f.WriteAt(b, w.off)
-	w.off += int64(n)
-	return n, err
+// Write goes on where a full disk cut it short: LevelDB takes no journal up again that failed once.
+func (w *levelWriter) Write(b []byte) (done int, err error) {
+	err = w.files.withRoom(func() error {
+		n, err := w.f.WriteAt(b[done:], w.off)
+		w.off += int64(n)
+		done += n
+		return err
+	})
+	return done, err
 }
 
 func (w *levelWriter) Sync() error  { return w.f.Sync() }

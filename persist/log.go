@@ -72,6 +72,7 @@ type Log struct {
 	confirmed atomic.Uint64
 	start     atomic.Uint64 // log_start
 	roomEnd   atomic.Uint64 // where the last segment is full
+	serving   atomic.Bool   // the store's goroutines run
 	indexDisk atomic.Uint64 // the index's files, as last looked at
 	stats     logStats
 	barrier   atomic.Pointer[barrier]

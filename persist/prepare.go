@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"path"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -19,7 +20,7 @@ const (
 )
 
 // preparer makes segments' files in the background, so that a rotation waits for none, and gives back the room behind a
-// segment's end. One goroutine runs it and owns all but room.
+// segment's end. One goroutine runs it and owns all but noRoom and what release touches.
 type preparer struct {
 	fs       FS
 	dir      string
@@ -30,8 +31,10 @@ type preparer struct {
 	noRoom   atomic.Bool // the disk was full when it was last asked
 	failed   func(error)
 
-	ready    prepared // made ahead; no file if there is none
-	made     int      // how many files were
+	ready prepared // made ahead; no file if there is none
+	made  int      // how many files were
+
+	keeping  sync.Mutex // guards reserved and its file's name
 	reserved bool
 }
 
@@ -118,8 +121,11 @@ func (p *preparer) shrink(g *segment, size int64, segs *segmentSet) {
 	}
 }
 
-// ahead makes a file ready, if none is.
+// ahead makes a file ready, if none is. On a disk that was full the reserve comes first: new messages would fill the file.
 func (p *preparer) ahead() {
+	if p.noRoom.Load() && !p.refillReserve() {
+		return
+	}
 	if p.ready.file == nil {
 		made := p.create(p.size)
 		p.noRoom.Store(isFull(made.err))
@@ -171,29 +177,37 @@ func (p *preparer) create(size int64) prepared {
 	return prepared{file: f, name: name, size: size}
 }
 
-// release gives the reserve's room to whoever drains the store.
+// release gives the reserve's room to whoever drains the store. Any goroutine may call. The file may be of the run before.
 func (p *preparer) release() {
-	if p.reserved {
-		p.reserved = false
-		p.fs.Remove(p.path(reserveName)) // if that fails, the room is still taken, and create says so
-	}
+	p.keeping.Lock()
+	defer p.keeping.Unlock()
+	p.reserved = false
+	p.fs.Remove(p.path(reserveName)) // if that fails, it was not there, or its room is still taken and the next write says so
 }
 
-// refillReserve keeps room aside for acks and trims on a full disk. Without it the store works, as long as there is room.
-func (p *preparer) refillReserve() {
-	if p.reserved || p.reserve == 0 {
-		return
+// refillReserve keeps room aside for acks and trims on a full disk, and says whether there is some. Without it the store
+// works, as long as there is room.
+func (p *preparer) refillReserve() bool {
+	if p.reserve == 0 {
+		return true
+	}
+	p.keeping.Lock()
+	defer p.keeping.Unlock()
+	if p.reserved {
+		return true
 	}
 	f, err := p.fs.OpenReadWrite(p.path(reserveName)) // of the run before
 	if err != nil {
 		f, err = p.fs.Create(p.path(reserveName))
 	}
 	if err != nil {
-		return
+		p.noRoom.Store(p.noRoom.Load() || isFull(err))
+		return false
 	}
-	p.reserved = true
-	if errors.Join(f.Preallocate(p.reserve), f.Sync(), f.Close()) != nil {
-		p.release()
+	p.reserved = errors.Join(f.Preallocate(p.reserve), f.Sync(), f.Close()) == nil
+	if !p.reserved {
+		p.fs.Remove(p.path(reserveName)) // as in release
 		p.noRoom.Store(true)
 	}
+	return p.reserved
 }

@@ -40,6 +40,27 @@ func (l *Log) untilRoom(f func() error) error {
 	}
 }
 
+// withRoom is for the index: seam.go has the contract. Consumers that drain a full disk write the index, and only then may
+// segments go.
+func (l *Log) withRoom(f func() error) error {
+	err := f()
+	if !isFull(err) {
+		return err
+	}
+	l.prep.noRoom.Store(true)
+	l.prep.release()
+	if err = f(); !isFull(err) || !l.serving.Load() {
+		return err
+	}
+	return l.untilRoom(func() error {
+		err := f()
+		if isFull(err) {
+			l.prep.release() // it was filled again meanwhile
+		}
+		return err
+	})
+}
+
 // rotate makes the segment that begins with b. The one before is synced first, so that damage in it is never taken for
 // a torn tail; the new one's name is on disk before anything in it counts.
 func (l *Log) rotate(b *logBatch) error {

@@ -66,6 +66,11 @@ type indexLog interface {
 	dropSegmentsBelow(p Pos) error
 	logStart() Pos
 
+	// withRoom does f, which may be done again where it stopped when there was no room on the disk. Then the reserve is
+	// given up for it, and while the store is open it waits until there is room, or the store closes or fails. The index
+	// may hold a lock that only flushes take.
+	withRoom(f func() error) error
+
 	// fail ends the store at once: nothing is appended from here on. For an error of the disk that the caller has no way
 	// to return.
 	fail(err error)

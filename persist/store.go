@@ -217,6 +217,7 @@ func (l *Log) openSegments(r *recovered) error {
 }
 
 func (s *Store) startGoroutines() {
+	s.serving.Store(true)
 	go s.prep.run(&s.segs)
 	go s.runCommitter()
 	go s.runApplier()
