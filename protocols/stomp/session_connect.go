@@ -58,6 +58,9 @@ func heartBeat(f *Frame) (in, out time.Duration, e *wireError) {
 	if !two || !ok || !also {
 		return 0, 0, errHeartBeat
 	}
+	if x > uint64(maxHeartBeat/time.Millisecond) {
+		x = 0 // so seldom that it says nothing
+	}
 	return period(x), period(y), nil
 }
 

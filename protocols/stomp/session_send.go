@@ -38,7 +38,7 @@ func (s *session) target(name []byte) (core.Destination, *wireError) {
 		if d, ok = destinationOf(string(name)); !ok {
 			return d, errPrefix
 		}
-		d = s.own(d)
+		d = s.local(d)
 		if s.targets == nil || len(s.targets) >= maxKnownTargets {
 			s.targets = map[string]core.Destination{}
 		}
@@ -50,26 +50,31 @@ func (s *session) target(name []byte) (core.Destination, *wireError) {
 	return d, nil
 }
 
-// own turns the name of a temporary destination of this connection into the core's. Another connection's has the core's
-// name already: it came as a reply-to.
-func (s *session) own(d core.Destination) core.Destination {
-	if !d.Kind.Temporary() {
-		return d
-	}
-	mine := core.Destination{Kind: d.Kind, Name: s.dialect.temp + d.Name}
-	if _, declared := s.temps[mine]; declared {
-		return mine
+// local turns a temporary destination's name in a frame into the core's, which it has already when it came as a reply-to.
+// Other names are this connection's own, and come into being on first use.
+func (s *session) local(d core.Destination) core.Destination {
+	if d.Kind.Temporary() && (!namedByBroker(d.Name) || s.declared(d)) {
+		return s.declare(d)
 	}
 	return d
 }
 
-// declare makes a temporary destination of this connection, unless it is there.
+// own is the core's name of what this connection calls d.
+func (s *session) own(d core.Destination) core.Destination {
+	return core.Destination{Kind: d.Kind, Name: s.dialect.temp + d.Name}
+}
+
+func (s *session) declared(d core.Destination) bool {
+	_, ok := s.temps[s.own(d)]
+	return ok
+}
+
+// declare makes a temporary destination of this connection, unless it is there, and gives the core's name of it.
 func (s *session) declare(d core.Destination) core.Destination {
 	mine := s.own(d)
-	if mine != d || !d.Kind.Temporary() {
+	if s.declared(d) {
 		return mine
 	}
-	mine.Name = s.dialect.temp + d.Name
 	if s.temps == nil {
 		s.temps = map[core.Destination]struct{}{}
 	}

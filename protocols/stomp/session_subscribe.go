@@ -63,7 +63,10 @@ func (s *session) subscribe(f *Frame) *wireError {
 	case r.Durable && s.clientID == "":
 		return errNeedClientID
 	}
-	sub.source = s.declare(d)
+	if d.Kind.Temporary() { // it is private to the connection that makes it
+		d = s.declare(d)
+	}
+	sub.source = d
 	r.Source, r.Auto = sub.source, sub.mode == ackAuto && !sub.browse
 	s.add(sub)
 	s.out.Do(core.Op{Kind: core.OpSubscribe, Sub: sub.sub, Subscribe: r,

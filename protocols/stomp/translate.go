@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -63,8 +64,8 @@ func (s *session) message(f *Frame, to core.Destination) (*core.Message, *wireEr
 	m := &core.Message{Format: Format}
 	m.To, m.Priority, m.Publisher = to, core.DefaultPriority, s.clientID
 	m.TimestampMs = s.now.UnixMilli()
-	for i := range f.headers {
-		if e := s.mark(m, f, i); e != nil {
+	for i := range slices.Backward(f.headers) { // so that the first of a name has the last word
+		if e := s.mark(m, &f.headers[i]); e != nil {
 			return nil, e
 		}
 	}
@@ -72,50 +73,39 @@ func (s *session) message(f *Frame, to core.Destination) (*core.Message, *wireEr
 	return m, nil
 }
 
-// mark takes from a header what the broker acts on. The first of a name counts.
-func (s *session) mark(m *core.Message, f *Frame, i int) *wireError {
-	h := &f.headers[i]
+// mark takes from a header what the broker acts on.
+func (s *session) mark(m *core.Message, h *header) *wireError {
 	switch string(h.name) {
 	case "persistent":
-		m.Durable = isTrue(h.value) && first(f, i)
+		m.Durable = isTrue(h.value)
 	case "retain":
-		m.Retain = isTrue(h.value) && first(f, i)
+		m.Retain = isTrue(h.value)
 	case "priority":
-		if n, ok := number(h.value); ok && first(f, i) {
-			m.Priority = uint8(min(n, 9))
-		}
+		m.Priority = uint8(min(numberOr(h.value, core.DefaultPriority), 9))
 	case "expires":
-		if n, ok := number(h.value); ok && n < math.MaxInt64 && first(f, i) {
-			m.ExpiresMs = int64(n)
-		}
+		m.ExpiresMs = numberOr(h.value, 0)
 	case "timestamp":
-		if n, ok := number(h.value); ok && n > 0 && n < math.MaxInt64 && first(f, i) {
-			m.TimestampMs = int64(n)
-		}
+		m.TimestampMs = numberOr(h.value, s.now.UnixMilli())
 	case "_AMQ_DUPL_ID":
-		if first(f, i) {
-			m.DupID = string(h.value)
-		}
+		m.DupID = string(h.value)
 	case "AMQ_SCHEDULED_DELAY":
-		n, ok := number(h.value)
-		if !ok || n > uint64(math.MaxInt64/2) {
+		delayMs := numberOr(h.value, -1)
+		if delayMs < 0 || delayMs > math.MaxInt64/2 {
 			return errDelay
 		}
-		m.NotBeforeMs = s.now.UnixMilli() + int64(n)
+		m.NotBeforeMs = s.now.UnixMilli() + delayMs
 	case "AMQ_SCHEDULED_PERIOD", "AMQ_SCHEDULED_REPEAT", "AMQ_SCHEDULED_CRON":
 		return errSchedule
 	}
 	return nil
 }
 
-// first says whether no header before the i-th has its name.
-func first(f *Frame, i int) bool {
-	for j := range i {
-		if bytes.Equal(f.headers[j].name, f.headers[i].name) {
-			return false
-		}
+// numberOr reads a number, or says otherwise.
+func numberOr(b []byte, otherwise int64) int64 {
+	if n, ok := number(b); ok && n < math.MaxInt64 {
+		return int64(n)
 	}
-	return true
+	return otherwise
 }
 
 // bare copies a SEND. A message without an id gets one, the same for all its consumers and redeliveries.
@@ -162,8 +152,8 @@ func insertUvarint(b []byte, mark int) []byte {
 // is the core's from here on.
 func (s *session) line(dst []byte, f *Frame, h *header) []byte {
 	if string(h.name) == "reply-to" {
-		if d, ok := destinationOf(string(h.value)); ok && d.Kind.Temporary() && !namedByBroker(d.Name) {
-			return appendLine(dst, "reply-to", nameOf(s.declare(d)))
+		if d, ok := destinationOf(string(h.value)); ok && d.Kind.Temporary() {
+			return appendLine(dst, "reply-to", nameOf(s.local(d)))
 		}
 	}
 	if f.verbatim {
