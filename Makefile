@@ -27,8 +27,8 @@ lint: setup ## gofmt, vet, staticcheck, the house rules
 	go tool staticcheck ./...
 	go test -count=1 -run 'TestImports|TestPureFiles|TestCoreHasNoClock|TestSizes|TestRooms|TestNothing' ./interop/
 
-unit: setup ## unit, script, property and crash tests, with the race detector
-	go test -race -timeout 10m $(PKGS)
+unit: setup ## all tests but interop with the race detector; cover runs the long ones whole
+	go test -race -short -timeout 15m $(PKGS)
 
 interop: build ## third-party clients against the binary
 	$(MAKE) -C interop setup
