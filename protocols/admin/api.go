@@ -66,7 +66,7 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 		defer cancel()
 		stopped <- h.Shutdown(grace)
 	}()
-	if err := h.Serve(l); err != http.ErrServerClosed {
+	if err := h.Serve(newCapped(l, maxConnections)); err != http.ErrServerClosed {
 		return fmt.Errorf("admin %s: %w", l.Addr(), err)
 	}
 	if err := <-stopped; err != nil {

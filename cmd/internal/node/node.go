@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -196,12 +197,23 @@ func (n *Node) tick(life context.Context) {
 // listen binds every connector that this build serves.
 func (n *Node) listen(ctx context.Context) error {
 	allowance := peer.NewAllowance(allowanceBytes(n.o.Config))
-	for _, c := range n.o.Config.TransportConnectors {
+	files, err := openFiles()
+	if err != nil {
+		return err
+	}
+	connections, warning, err := fitConnections(n.o.Config.TransportConnectors, files)
+	if err != nil {
+		return err
+	}
+	if warning != "" {
+		n.o.Warnings = append(slices.Clip(n.o.Warnings), warning)
+	}
+	for i, c := range n.o.Config.TransportConnectors {
 		if !c.URI.Served() {
 			continue
 		}
 		h := handler(c.URI.Scheme, n.o.Config.BrokerName, n.o.Version, peer.Options{
-			Limits:    peer.Limits{MaxConnections: c.URI.MaxConnections, MaxFrameBytes: c.URI.MaxFrameBytes},
+			Limits:    peer.Limits{MaxConnections: connections[i], MaxFrameBytes: c.URI.MaxFrameBytes},
 			Allowance: allowance,
 			Attach:    func(s core.Sink, remote string) peer.Client { return n.broker.Attach(s, remote) },
 			Report:    n.log.peer,
@@ -215,8 +227,8 @@ func (n *Node) listen(ctx context.Context) error {
 			return fmt.Errorf("connector %s: %w: stop what uses the port, or name another with --transport %s://127.0.0.1:PORT", c.Name, err, c.URI.Scheme)
 		}
 		n.listeners = append(n.listeners, &listener{
-			Listener: peer.NewListener(socket, h, c.URI.MaxConnections, n.log.peer), name: c.Name,
-			url: c.URI.Scheme + "://" + bound(c.URI.Host, socket), most: c.URI.MaxConnections, served: make(chan struct{}),
+			Listener: peer.NewListener(socket, h, connections[i], n.log.peer), name: c.Name,
+			url: c.URI.Scheme + "://" + bound(c.URI.Host, socket), most: connections[i], served: make(chan struct{}),
 		})
 	}
 	return nil
