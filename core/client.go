@@ -61,7 +61,8 @@ type Client struct {
 	last      *route
 	temps     map[Destination]struct{}
 	waiting   []waiting
-	first     int // of waiting
+	first     int         // of waiting
+	lastPos   persist.Pos // where in the log all ends that it did, asked for an answer or not
 	work      writer
 	creditOf  *credit // of the inbox and what it shares it with
 }
@@ -140,20 +141,12 @@ func (c *Client) do(op *Op) {
 	case OpDeclare:
 		c.declare(op)
 	case OpBarrier:
-		c.answer(op, c.lastPos(), nil)
+		c.answer(op, c.lastPos, nil)
 	case OpDisconnect:
 		c.disconnect(op)
 	default:
 		c.answer(op, 0, &Error{CodeInternal, "operation", fmt.Sprintf("%d is none", op.Kind)})
 	}
-}
-
-// lastPos is where what it did before ends, as far as an answer waits for that.
-func (c *Client) lastPos() persist.Pos {
-	if c.first < len(c.waiting) {
-		return c.waiting[len(c.waiting)-1].pos
-	}
-	return 0
 }
 
 // answer completes op when the log is confirmed up to pos.
@@ -162,6 +155,7 @@ func (c *Client) answer(op *Op, pos persist.Pos, err error) {
 }
 
 func (c *Client) complete(pos persist.Pos, done Completion) {
+	c.lastPos = max(c.lastPos, pos)
 	if done.Ticket != 0 {
 		c.waiting = append(c.waiting, waiting{pos, done})
 	}

@@ -110,6 +110,28 @@ func TestAnswersComeInOrder(t *testing.T) {
 	}
 }
 
+// TestBarrierWaitsForWhatAskedNothing: what has no ticket is part of all before a barrier too.
+func TestBarrierWaitsForWhatAskedNothing(t *testing.T) {
+	for _, op := range []Op{{Kind: OpBarrier}, {Kind: OpDisconnect, ExpiryS: ExpiryKeep}} {
+		r := newRig(t)
+		p := r.connect("a")
+		p.publish(queueOf("q"), "x")
+		p.consume(1, queueOf("q"), 1)
+		d := p.want("x")
+		op.Ticket = 900
+		p.c.Do([]Op{{Kind: OpSettle, Sub: 1, Tags: []Tag{d[0].Tag}, Outcome: Accepted}, op}, r.now)
+		for p.poll() {
+		}
+		if _, early := p.done[900]; early {
+			t.Errorf("%v completed before the log had the settle", op.Kind)
+		}
+		p.pump()
+		if _, ok := p.done[900]; !ok {
+			t.Errorf("%v did not complete", op.Kind)
+		}
+	}
+}
+
 func TestMailboxStopsAndGoesOn(t *testing.T) {
 	r := newRig(t)
 	p, s := r.connect("a"), r.connect("")

@@ -102,7 +102,7 @@ func (c *Client) disconnect(op *Op) {
 	if c.inbox != nil && op.ExpiryS != ExpiryKeep {
 		c.setInboxExpiry(op.ExpiryS)
 	}
-	c.answer(op, c.lastPos(), nil)
+	c.answer(op, c.lastPos, nil)
 }
 
 // inventName makes a name that no other client or temporary destination of this broker's life has, or had in another's:

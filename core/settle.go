@@ -91,6 +91,7 @@ func (c *Client) settleAuto(list []Delivery) {
 		q.writeAccepted(w)
 		if _, at, err := q.b.append(&w.unit); err == nil && at != 0 {
 			q.lastEnd = at
+			c.lastPos = max(c.lastPos, at)
 		}
 		q.dispatch()
 		q.unlock()

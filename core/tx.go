@@ -35,7 +35,7 @@ func (c *Client) transact(op *Op) {
 	c.endTx(op.Tx, t)
 	if op.Kind == OpRollback {
 		c.free(t)
-		c.answer(op, c.lastPos(), nil)
+		c.answer(op, c.lastPos, nil)
 		return
 	}
 	end, err := c.commitTx(t)
