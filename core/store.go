@@ -7,7 +7,8 @@ import "github.com/havenmq/havenmq/persist"
 type Store interface {
 	// Append puts one all-or-nothing unit at the log's tail. base is the position that the unit's own offsets count
 	// from (a Unit's MessageRef r names the message base+r), end the position behind it. ErrFull, ErrTooLarge and
-	// ErrClosed refuse it; nothing was appended then. The unit may be reset and reused at once.
+	// ErrClosed refuse it; nothing was appended then. The unit may be reset and reused at once. What nobody awaits is
+	// written a few milliseconds later, or together with what somebody does.
 	Append(u *persist.Unit) (base, end persist.Pos, err error)
 
 	// Committed is the position up to which a quorum holds the log and the index has applied it: what it covers may

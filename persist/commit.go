@@ -14,7 +14,8 @@ type writer struct {
 	work     []*logBatch
 	asked    bool // for the next segment
 	memAcked bool
-	taken    uint64 // units handed over to be written, in all
+	units    uint64 // taken, in all
+	messages uint64 // of these, such as make the store grow
 	pace     pace
 	giveUp   chan struct{} // closed by Close: wait for no more room
 	done     chan struct{}
@@ -26,7 +27,9 @@ type writer struct {
 // all that came in during the one before: that is the group commit.
 func (l *Log) runCommitter() {
 	defer close(l.write.done)
-	for l.takeWork() {
+	for l.awaitWork() {
+		l.linger()
+		l.take()
 		if err := l.round(); err != nil {
 			l.fail(err)
 			return
@@ -42,21 +45,18 @@ func (l *Log) runCommitter() {
 	}
 }
 
-// takeWork moves what is to be written into write.work; it waits until there is something. false: the log has stopped
-// and all is written, or it has failed.
-func (l *Log) takeWork() bool {
+// awaitWork waits until there is something to be written now. false: the log has stopped and all is written, or it has
+// failed.
+func (l *Log) awaitWork() bool {
 	for !l.hasFailed() {
 		l.mu.Lock()
-		if n := len(l.tail); n > l.nextWrite {
-			l.write.taken = l.units
-			l.tail[n-1].sealed = true
-			l.write.work = append(l.write.work[:0], l.tail[l.nextWrite:]...)
-			l.nextWrite = n
+		if l.tailEnd > l.taken && (l.urgent() || l.due || l.stopping) {
 			l.mu.Unlock()
 			return true
 		}
 		stopping := l.stopping
 		l.idle = !stopping
+		l.rouse()
 		l.mu.Unlock()
 		if stopping {
 			return false
@@ -64,6 +64,51 @@ func (l *Log) takeWork() bool {
 		<-l.wake
 	}
 	return false
+}
+
+// linger waits for more units, if that pays, until enough are there. In the first step come most of those whose senders
+// have just had an answer; in the later ones, those of senders that do not wait for any.
+func (l *Log) linger() {
+	l.mu.Lock()
+	units, now := l.units-l.write.units, l.due || l.stopping || l.barrier.Load() != nil
+	l.mu.Unlock()
+	if now || !l.sync.Disk() {
+		return
+	}
+	d := l.write.pace.linger(int(units))
+	if d == 0 {
+		return
+	}
+	first := uint64(0)
+	for step := range lingerSyncs {
+		sleep(d / lingerSyncs)
+		l.mu.Lock()
+		units, messages := l.units-l.write.units, l.messages
+		l.mu.Unlock()
+		if units >= lingerUnits {
+			return
+		}
+		if step == 0 {
+			first = messages
+		}
+		if step == lingerSyncs-1 {
+			l.write.pace.brought(int(first-l.write.messages), int(messages-first))
+		}
+	}
+}
+
+// take moves all that is appended into write.work.
+func (l *Log) take() {
+	w := &l.write
+	l.mu.Lock()
+	messages := l.messages - w.messages
+	w.units, w.messages = l.units, l.messages
+	l.taken, l.due = l.tailEnd, false
+	l.tail[len(l.tail)-1].sealed = true
+	w.work = append(w.work[:0], l.tail[l.nextWrite:]...)
+	l.nextWrite = len(l.tail)
+	l.mu.Unlock()
+	w.pace.took(time.Now(), int(messages))
 }
 
 func (l *Log) hasFailed() bool {
@@ -89,60 +134,28 @@ func (l *Log) round() error {
 		}
 	}
 	if disk {
-		if err := l.pacedSync(); err != nil {
+		start := time.Now()
+		if err := l.syncActive(); err != nil {
 			return err
 		}
+		l.write.pace.synced(time.Since(start))
 	}
 	l.report()
-	l.settle(disk)
+	l.settle()
 	return nil
 }
 
-// pacedSync syncs, and takes note of what happened meanwhile.
-func (l *Log) pacedSync() error {
-	before, start := l.waiting(), time.Now()
-	if err := l.syncActive(); err != nil {
-		return err
-	}
-	l.write.pace.synced(time.Since(start), l.waiting()-before)
-	return nil
-}
-
-// waiting is how many units are appended and not taken yet.
-func (l *Log) waiting() int {
+// settle has applied what the round made count: here, if nothing is to be written meanwhile, so that a message on its own
+// costs one wake-up less; else by the applier, while the next round is under way.
+func (l *Log) settle() {
 	l.mu.Lock()
-	defer l.mu.Unlock()
-	return int(l.units - l.write.taken)
-}
-
-// settle applies what the round made count. If nothing else is to be done meanwhile, it does so here: a message on its own
-// then costs one wake-up less. Else the applier does, while the next round is under way.
-func (l *Log) settle(disk bool) {
-	units := l.waiting()
-	var d time.Duration
-	if disk {
-		d = l.write.pace.linger(units)
-	}
-	if units > 0 && d == 0 || !l.apply.turn.TryLock() {
+	busy := l.urgent()
+	l.mu.Unlock()
+	if busy && (!l.sync.Disk() || l.write.pace.streams() == 0) || !l.apply.turn.TryLock() {
 		l.apply.kick()
-	} else {
-		l.applyHere()
+		return
 	}
-	if d > 0 {
-		l.linger(d)
-	}
-}
-
-// linger waits for more units, in two steps: in the first come those of senders that have just had their answer, whether
-// they send without pause or not; in the second only those of senders that do.
-func (l *Log) linger(d time.Duration) {
-	first := d / lingerSyncs
-	sleep(first)
-	units := l.waiting()
-	if units < lingerUnits {
-		sleep(d - first)
-		l.write.pace.brought(l.waiting() - units)
-	}
+	l.applyHere()
 }
 
 // noteMemAck makes the node remember, before it does, that it counts bytes which are not synced (ha.md 4.2, mem_acked).

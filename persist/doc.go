@@ -151,8 +151,9 @@
 //	keep        has the index flush, relocate and trim, ten times a second; it looks at a few numbers if there is nothing
 //	syncer      at *_mem levels alone: bounds how long bytes stay unsynced
 //
-// Append copies into the open batch under mu and wakes the committer if that is idle. While the committer syncs, the next
-// batch fills: that is the group commit.
+// Append copies into the open batch under mu. Await wakes the committer if that is idle; what nobody awaits waits a little
+// (lazy.go). While the committer syncs, the next batch fills: that is the group commit. When messages come in a stream, the
+// committer lets it fill a little longer (pace.go).
 //
 // # Invariants
 //

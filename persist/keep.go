@@ -123,6 +123,7 @@ func (s *Store) Close() error {
 	wake := s.idle
 	s.idle = false
 	s.mu.Unlock()
+	s.lazy.Stop()
 	close(s.write.giveUp)
 	if wake {
 		s.wake <- struct{}{}

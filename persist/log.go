@@ -56,12 +56,18 @@ type Log struct {
 	free      []*logBatch
 	tailEnd   Pos
 	units     uint64 // appended in all
+	messages  uint64 // of these, such as make the store grow
 	holding   bool
 	heldFrom  Pos
 	epoch     uint64
 	history   []EpochStart
 	refused   error // why Append refuses everything; nil while leading
-	idle      bool  // the committer waits for wake
+	taken     Pos   // appended up to here and handed to the committer
+	wanted    Pos   // somebody waits for the log to count up to here
+	due       bool  // what nobody waits for has waited long enough
+	lazy      *time.Timer
+	lazyArmed bool
+	idle      bool // the committer waits for wake
 	stopping  bool
 
 	received  atomic.Uint64 // written to the file
@@ -106,12 +112,12 @@ type logBatch struct {
 
 func (b *logBatch) end() Pos { return b.base + Pos(len(b.buf)) }
 
-// Append puts a unit at the log's tail; core.Store has the contract. Any goroutine.
+// Append puts a unit at the log's tail; core.Store has the contract. What nobody awaits is written within lazyPause. Any
+// goroutine.
 func (l *Log) Append(u *Unit) (base, end Pos, err error) {
 	l.mu.Lock()
 	base, end, err = l.appendLocked(u)
-	wake := err == nil && l.idle
-	l.idle = l.idle && !wake
+	wake := l.rouse()
 	l.mu.Unlock()
 	if wake {
 		l.wake <- struct{}{}
@@ -135,6 +141,9 @@ func (l *Log) put(u *Unit) (base, end Pos) {
 	b := l.open(len(u.buf))
 	b.units++
 	l.units++
+	if u.grows {
+		l.messages++
+	}
 	b.buf = appendUvarint(b.buf, uint64(len(u.buf)))
 	base = b.end()
 	b.buf = append(b.buf, u.buf...)
@@ -227,6 +236,14 @@ func (l *Log) Await(pos Pos, w Waiter) {
 	l.waiters.add(pos, w)
 	if l.Committed() >= pos || l.Confirmed() >= pos {
 		l.apply.kick()
+		return
+	}
+	l.mu.Lock()
+	l.wanted = max(l.wanted, pos)
+	wake := l.rouse()
+	l.mu.Unlock()
+	if wake {
+		l.wake <- struct{}{}
 	}
 }
 
@@ -300,10 +317,9 @@ func (l *Log) lead(epoch uint64) (Pos, error) {
 	l.history = newest(append(l.history, EpochStart{epoch, l.tailEnd}))
 	_, end := l.put(&u)
 	l.tail[len(l.tail)-1].sealed = true
-	b.end = end
+	b.end, l.wanted = end, max(l.wanted, end)
 	l.barrier.Store(b)
-	wake := l.idle
-	l.idle = false
+	wake := l.rouse()
 	l.mu.Unlock()
 	if wake {
 		l.wake <- struct{}{}
@@ -379,8 +395,7 @@ var errTailMoved = errors.New("what was appended before is not in memory any mor
 func (l *Log) appendAgainst(see func(op *Op), build func() *Unit) (base, end Pos, err error) {
 	l.mu.Lock()
 	base, end, err = l.appendAgainstLocked(see, build)
-	wake := err == nil && l.idle
-	l.idle = l.idle && !wake
+	wake := l.rouse()
 	l.mu.Unlock()
 	if wake {
 		l.wake <- struct{}{}

@@ -6,51 +6,68 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A sync costs 60 µs of CPU, whatever it covers, and 0.1 ms of time. So when units come in while the disk is busy anyway,
-// the committer lingers before the next sync: later by a few syncs' time, but for many units at once.
+// A sync costs 60 µs of CPU and wakes everybody who waits for it, whatever it covers. So when messages come in a stream,
+// the committer lingers before a sync: it is later by a few syncs' time, but covers many of them.
 const (
 	lingerSyncs = 4                     // it lingers for so many syncs' time,
 	lingerMost  = time.Millisecond      // but never longer,
-	lingerUnits = 32                    // and not for more units than make a sync's price small
-	busyUnits   = 3 * busyScale / 4     // that came in during an average sync, from which on lingering pays
-	busyScale   = 16                    // busy is kept in sixteenths
-	lingerLeast = 50 * time.Microsecond // a shorter wait is not worth its own wake-ups
+	lingerLeast = 50 * time.Microsecond // nor for less than its own wake-ups cost,
+	lingerUnits = 32                    // and not if so many units wait that a sync's price is small already
+	lingerGain  = 1.5                   // messages that must be expected meanwhile
+	lingerSkip  = 255                   // syncs without it, at most, after it brought nothing
+	longPause   = 10 * time.Millisecond // what is longer between two rounds says no more about a stream
 )
 
 // pace decides when to linger. The committer owns it.
 type pace struct {
-	busy int           // units that came in during a sync, running average
-	sync time.Duration // a sync's time, running average
-	skip int           // syncs without lingering to come,
-	back int           // twice as many each time when it brought nothing
+	sync  time.Duration // a sync's time, running average
+	every time.Duration // from one round to the next, running average
+	units float64       // messages a round, running average
+	last  time.Time     // when the last round was taken
+	skip  int           // rounds without lingering to come,
+	back  int           // about twice as many each time when it brought nothing
 }
 
-// synced tells of a sync: its time, and how many units came in during it.
-func (p *pace) synced(took time.Duration, units int) {
-	p.busy += (min(units, 16*lingerUnits)*busyScale - p.busy) / 8
-	p.sync += (took - p.sync) / 8
+// synced tells of a sync's time.
+func (p *pace) synced(took time.Duration) { p.sync += (took - p.sync) / 8 }
+
+// took tells that a round begins now, with so many messages.
+func (p *pace) took(now time.Time, messages int) {
+	p.every += (min(now.Sub(p.last), longPause) - p.every) / 8
+	p.units += (float64(messages) - p.units) / 8
+	p.last = now
 }
 
-// linger says how long to wait for more than the units that wait already; 0 not at all.
-func (p *pace) linger(units int) time.Duration {
-	if p.skip > 0 {
-		p.skip--
-		return 0
-	}
+// streams says how long it pays to linger; 0 not at all.
+func (p *pace) streams() time.Duration {
 	d := min(lingerSyncs*p.sync, lingerMost)
-	if p.busy < busyUnits || units == 0 || units >= lingerUnits || d < lingerLeast {
+	if d < lingerLeast || p.units*float64(d) < lingerGain*float64(p.every) {
 		return 0
 	}
 	return d
 }
 
-// brought tells how many units came in late while the committer lingered. None: whoever sends waits for an answer.
-func (p *pace) brought(units int) {
-	if units > 0 {
+// linger says how long to wait now for more than the units that wait already.
+func (p *pace) linger(units int) time.Duration {
+	d := p.streams()
+	if d == 0 || units >= lingerUnits {
+		return 0
+	}
+	if p.skip > 0 {
+		p.skip--
+		return 0
+	}
+	return d
+}
+
+// brought tells how many messages were there early while the committer lingered, and how many came in late. Fewer: whoever
+// sends waits for an answer.
+func (p *pace) brought(early, late int) {
+	if late > 0 && late >= early {
 		p.back = 0
 		return
 	}
-	p.back = min(2*p.back+1, 63)
+	p.back = min(2*p.back+1, lingerSkip)
 	p.skip = p.back
 }
 

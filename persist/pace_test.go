@@ -6,56 +6,54 @@ import (
 )
 
 func TestPace(t *testing.T) {
-	stream := func(p *pace, perSync int) {
-		for range 100 {
-			p.synced(100*time.Microsecond, perSync)
+	now := time.Unix(1, 0)
+	// stream makes rounds of so many messages, a second in all, at a disk of such syncs.
+	stream := func(p *pace, messages, perSecond int, sync time.Duration) {
+		for range 200 {
+			now = now.Add(time.Second * time.Duration(messages) / time.Duration(perSecond))
+			p.took(now, messages)
+			p.synced(sync)
 		}
 	}
+	const sync = 100 * time.Microsecond
 	var p pace
 	if d := p.linger(5); d != 0 {
 		t.Errorf("at first: %v", d)
 	}
-	stream(&p, 3)
-	if d := p.linger(3); d < 300*time.Microsecond || d > 400*time.Microsecond {
-		t.Errorf("a stream: %v", d)
-	}
-	for units, why := range map[int]string{0: "nothing waits", lingerUnits: "enough waits"} {
-		if d := p.linger(units); d != 0 {
-			t.Errorf("%s: %v", why, d)
+	for _, c := range []struct {
+		messages, perSecond int
+		sync, want          time.Duration
+	}{
+		{1, 1000, sync, 0},
+		{1, 6000, sync, 4 * sync},
+		{10, 100000, sync, 4 * sync},
+		{1, 6000, time.Microsecond, 0},               // a disk that costs nothing
+		{20, 6000, 8 * time.Millisecond, lingerMost}, // a slow one
+		{1, 10, sync, 0},
+	} {
+		stream(&p, c.messages, c.perSecond, c.sync)
+		if d := p.linger(3); d < c.want*99/100 || d > c.want {
+			t.Errorf("%d a second, %d a round, %v a sync: %v, want %v", c.perSecond, c.messages, c.sync, d, c.want)
 		}
 	}
-	for i, skipped := 0, 1; i < 8; i++ { // senders that wait for answers
-		p.brought(0)
+	stream(&p, 2, 10000, sync)
+	if d := p.linger(lingerUnits); d != 0 {
+		t.Errorf("enough waits: %v", d)
+	}
+	for i, skipped := 0, 1; i < 12; i++ { // senders that wait for answers
+		p.brought(5, i%5)
 		n := 0
 		for p.linger(3) == 0 {
 			n++
 		}
-		if want := min(skipped, 63); n != want {
+		if want := min(skipped, lingerSkip); n != want {
 			t.Errorf("after %d times in vain: %d syncs without, want %d", i+1, n, want)
 		}
 		skipped = 2*skipped + 1
 	}
-	p.brought(1)
+	p.brought(1, 1)
 	if p.linger(3) == 0 {
 		t.Error("a stream is back, and it does not linger")
-	}
-	stream(&p, 0)
-	if d := p.linger(1); d != 0 {
-		t.Errorf("one sender: %v", d)
-	}
-	p = pace{}
-	for range 100 {
-		p.synced(8*time.Millisecond, 100)
-	}
-	if d := p.linger(3); d != lingerMost {
-		t.Errorf("a slow disk: %v", d)
-	}
-	p = pace{}
-	for range 100 {
-		p.synced(time.Microsecond, 100)
-	}
-	if d := p.linger(3); d != 0 {
-		t.Errorf("a disk that costs nothing: %v", d)
 	}
 	start := time.Now()
 	sleep(200 * time.Microsecond)

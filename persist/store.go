@@ -75,6 +75,8 @@ func newLog(o *Options) *Log {
 	l := &Log{fs: o.FS, dir: o.Dir, progress: o.Progress, sync: o.Sync, limit: o.StoreUsage,
 		batchLimit: int(min(openBatchBytes, o.LogSize-segmentHeaderBytes)), now: o.Now, logf: o.Logf,
 		fatal: o.Fatal, refused: ErrClosed, wake: make(chan struct{}, 1), failed: make(chan struct{})}
+	l.lazy = time.AfterFunc(time.Hour, l.lazyDue)
+	l.lazy.Stop()
 	l.segs = segmentSet{fs: o.FS, dir: o.Dir}
 	l.prep = preparer{fs: o.FS, dir: o.Dir, size: o.LogSize, reserve: o.ReserveBytes, failed: l.fail,
 		requests: make(chan prepareRequest, 4), done: make(chan struct{})}
@@ -161,7 +163,7 @@ func (s *Store) adopt(r *recovered, m Meta) error {
 	if err != nil {
 		return err
 	}
-	l.tailEnd, l.epoch, l.history = r.pos, r.epoch, append([]EpochStart(nil), r.history...)
+	l.tailEnd, l.taken, l.epoch, l.history = r.pos, r.pos, r.epoch, append([]EpochStart(nil), r.history...)
 	l.received.Store(uint64(r.pos))
 	l.synced.Store(uint64(r.pos))
 	l.start.Store(uint64(m.LogStart))
