@@ -167,7 +167,7 @@ func (l *wholeLife) highest() (n uint64) {
 func TestWholeStoreThroughCrashes(t *testing.T) {
 	t.Parallel()
 	trims := 0
-	for seed := range crashRounds(t) / 40 {
+	for seed := range crashRounds(t) / 80 {
 		l := &wholeLife{life: newLife(t, uint64(seed), QuorumDisk)}
 		l.o.openIndex = nil
 		for range 20 {
