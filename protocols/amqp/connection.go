@@ -40,6 +40,7 @@ type connection struct {
 	partial  int // bytes of messages that are not whole yet, in all sessions
 	// partialHeld is the memory that partial takes.
 	partialHeld int
+	parkedBytes int       // of messages that wait for the peer's windows, in all sessions
 	subs        []*sender // by the low bits of their SubID
 	subsFree    []int
 	serial      uint64
@@ -103,8 +104,8 @@ func (c *connection) Receive(f Frame, now time.Time, out *peer.Out[Frame]) {
 	}
 }
 
-// HeldBytes is the memory of deliveries that are not whole yet.
-func (c *connection) HeldBytes() int { return c.partialHeld }
+// HeldBytes is the memory of deliveries that are not whole yet, and of those that wait for the peer's windows.
+func (c *connection) HeldBytes() (in, out int) { return c.partialHeld, c.parkedBytes }
 
 // onFrame takes an AMQP frame.
 func (c *connection) onFrame(f *Frame) {

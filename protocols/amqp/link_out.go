@@ -160,7 +160,7 @@ func (k *sender) close(forget bool) {
 	k.release()
 	s := k.session
 	s.unsettled.drop(k)
-	s.parked.drop(k)
+	c.parkedBytes -= s.parked.drop(k)
 	if s.starved && !s.ended {
 		s.feed()
 	}
@@ -193,7 +193,8 @@ func (k *sender) takeBack(n uint32) uint32 {
 	if k.auto {
 		return 0 // the core has forgotten them
 	}
-	tags := k.session.parked.takeBack(k, uint64(n))
+	tags, bytes := k.session.parked.takeBack(k, uint64(n))
+	k.session.conn.parkedBytes -= bytes
 	if len(tags) > 0 {
 		k.used -= uint64(len(tags))
 		k.waiting -= uint64(len(tags))

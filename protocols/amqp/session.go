@@ -170,6 +170,7 @@ func (s *session) close() {
 	})
 	s.handles = handleTable{}
 	s.unsettled = unsettled{}
+	s.conn.parkedBytes -= s.parked.bytes()
 	s.parked = parkedQueue{}
 }
 

@@ -30,20 +30,31 @@ func (q *parkedQueue) pop() {
 	}
 }
 
-// drop forgets what a link had waiting.
-func (q *parkedQueue) drop(l *sender) {
+// drop forgets what a link had waiting, and says how many bytes that were.
+func (q *parkedQueue) drop(l *sender) (n int) {
 	keep := q.items[:0]
 	for _, p := range q.items[q.head:] {
 		if p.link != l {
 			keep = append(keep, p)
+		} else {
+			n += len(p.rest)
 		}
 	}
 	clear(q.items[len(keep):])
 	q.items, q.head = keep, 0
+	return n
+}
+
+// bytes is what all that waits takes.
+func (q *parkedQueue) bytes() (n int) {
+	for i := range q.items[q.head:] {
+		n += len(q.items[q.head+i].rest)
+	}
+	return n
 }
 
 // takeBack takes away up to n of a link's deliveries of which nothing was sent, the latest first.
-func (q *parkedQueue) takeBack(l *sender, n uint64) (tags []core.Tag) {
+func (q *parkedQueue) takeBack(l *sender, n uint64) (tags []core.Tag, bytes int) {
 	for i := len(q.items) - 1; i >= q.head && uint64(len(tags)) < n; i-- {
 		if p := &q.items[i]; p.link == l && p.send.start {
 			tags = append(tags, p.tag)
@@ -51,9 +62,9 @@ func (q *parkedQueue) takeBack(l *sender, n uint64) (tags []core.Tag) {
 		}
 	}
 	if len(tags) > 0 {
-		q.drop(nil)
+		bytes = q.drop(nil)
 	}
-	return tags
+	return tags, bytes
 }
 
 // transmit sends a delivery in frames of the peer's size, as far as its window goes, and parks the rest.
@@ -63,6 +74,7 @@ func (s *session) transmit(p parked) {
 			return
 		}
 	}
+	s.conn.parkedBytes += len(p.rest)
 	s.parked.push(p)
 }
 
@@ -128,7 +140,10 @@ func (s *session) unpark() {
 			s.parked.pop()
 			continue
 		}
-		if s.push(p); p.link != nil {
+		before := len(p.rest)
+		s.push(p)
+		s.conn.parkedBytes -= before - len(p.rest)
+		if p.link != nil {
 			return // the window is shut again
 		}
 		s.parked.pop()

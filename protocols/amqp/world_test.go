@@ -88,6 +88,31 @@ func (w *world) run() {
 				w.collect()
 			}
 		}
+		w.weigh()
+	}
+}
+
+// weigh checks that the rim is told what the machine holds: of messages that came in part, and of those that the peer has
+// no window for.
+func (w *world) weigh() {
+	c := w.machine.(*connection)
+	in, out := c.HeldBytes()
+	for _, s := range c.sessions {
+		if s == nil {
+			continue
+		}
+		out -= s.parked.bytes()
+		s.handles.each(func(l endpoint) {
+			switch r := l.(type) {
+			case *receiver:
+				in -= cap(r.partial)
+			case *coordinator:
+				in -= cap(r.partial)
+			}
+		})
+	}
+	if !w.ended && (in != 0 || out != 0) {
+		w.t.Fatalf("%d bytes that came and %d that go out are told and not there", in, out)
 	}
 }
 

@@ -13,7 +13,7 @@ type gatheringMachine struct {
 	kept int
 }
 
-func (m *gatheringMachine) HeldBytes() int { return m.kept }
+func (m *gatheringMachine) HeldBytes() (in, out int) { return m.kept, 0 }
 
 func (m *gatheringMachine) Receive(f line, now time.Time, out *Out[line]) {
 	switch verb, rest, _ := strings.Cut(string(f), " "); verb {

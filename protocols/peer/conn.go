@@ -29,6 +29,7 @@ type conn[F any] struct {
 	busy   atomic.Bool   // somebody holds the lock, and will look at news before it goes
 	paused atomic.Bool   // the reader waits for resume
 	due    atomic.Bool   // the timer fired
+	awaits atomic.Bool   // Unread is to wake us
 	ousted atomic.Pointer[error]
 
 	in     input // the reader's, as the two calls are
@@ -42,6 +43,9 @@ type conn[F any] struct {
 	flusher Flusher[F] // nil: the machine gathers no answers
 	holder  Holder     // nil: the machine gathers no messages
 	held    int        // of the allowance, by the machine
+	unread  int        // of Unread's, by what waits to be written or is with the machine
+	slow    bool       // writes have a deadline
+	half    bool       // the read of the rest of a large message has one
 	out     Out[F]
 	ops     int        // of out.Ops, those whose tags are in tags
 	tags    []core.Tag // of out.Ops
@@ -98,6 +102,9 @@ func (c *conn[F]) Run() {
 	c.signal()
 	<-c.wrote
 	c.part()
+	c.mu.Lock()
+	c.o.Unread.exact(&c.unread, 0)
+	c.mu.Unlock()
 	c.o.report(c.outcome())
 }
 
@@ -151,7 +158,7 @@ func (c *conn[F]) end() {
 	defer c.mu.Unlock()
 	c.close(ErrFault) // the reader ended without a reason: a panic in close itself
 	c.closed = true
-	c.o.Allowance.resize(&c.held, 0)
+	c.o.Allowance.exact(&c.held, 0)
 	if c.timer != nil {
 		c.timer.Stop()
 	}

@@ -14,6 +14,7 @@ import (
 const (
 	ErrHandshake Sentinel = "the first frame did not come in time"
 	ErrFault     Sentinel = "a fault of the broker's ended the connection"
+	ErrUnread    Sentinel = "it read nothing for a minute of a large message, which others wait to be sent"
 	ErrAborted   Sentinel = "the connection was cut: the listener stops"
 )
 
@@ -22,6 +23,9 @@ var errFrameTooLarge = &core.Error{Code: core.CodeTooLarge, Subject: "frame", De
 
 // errNoAllowance is what a connection meets whose message does not fit beside those that others are sending.
 var errNoAllowance = &core.Error{Code: core.CodeFull, Subject: "messages under way", Detail: "there are too many large ones on all connections together: try again later, or raise memoryUsage"}
+
+// errStalled is what a peer meets that began a large message and stopped.
+var errStalled = &core.Error{Code: core.CodeFull, Subject: "messages under way", Detail: "the rest of a large one did not come for a minute: send it again"}
 
 var errShutdown = &core.Error{Code: core.CodeShutdown, Subject: "broker", Detail: "it stops: connect again, to another node if you know one"}
 

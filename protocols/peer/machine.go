@@ -45,10 +45,12 @@ type Flusher[F any] interface {
 	Flush(now time.Time, out *Out[F])
 }
 
-// Holder is what a Machine also is when it gathers messages that come in several frames.
+// Holder is what a Machine also is when it gathers messages that come in several frames, or keeps some that the peer does
+// not take yet.
 type Holder interface {
-	// HeldBytes is the memory that messages take which are not whole yet.
-	HeldBytes() int
+	// HeldBytes is the memory of messages that came and are not whole yet, and of messages that were delivered to the machine
+	// and not put out yet. Of those there are no more once Limits.MaxOutBufferBytes wait.
+	HeldBytes() (in, out int)
 }
 
 // Out is what a machine asks of the rim. It is reused. The rim encodes Frames, takes Wake and Close and copies the Tags of

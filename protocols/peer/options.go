@@ -20,6 +20,7 @@ type Options struct {
 	Limits Limits
 	// Allowance is shared by all listeners; nil: messages under way are bounded by each connection's own limit alone.
 	Allowance *Allowance
+	Unread    *Allowance // the same of large messages that wait for slow readers
 
 	Attach func(s core.Sink, remote string) Client // core.Broker.Attach
 	Report func(Report)                            // nil: nobody listens; any goroutine calls it, without locks
@@ -57,6 +58,8 @@ const (
 	closeTimeout    = 5 * time.Second // for the last bytes to a peer that does not read them
 	lingerTimeout   = time.Second     // for the peer to read them and close
 	lingerBytes     = 1 << 20         // that are thrown away meanwhile
+	stallTimeout    = time.Minute     // for a peer that holds an allowance to send or read something
+	stallBytes      = 1 << 20         // of a large message, that a peer is to read in that time
 	refusalTimeout  = time.Second     // for the first frame of a connection that is refused
 	maxRefusing     = 32              // connections that are told so at a time; the rest is closed at once
 	deliveriesTaken = 64              // of one Poll

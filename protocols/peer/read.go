@@ -1,7 +1,9 @@
 package peer
 
 import (
+	"errors"
 	"io"
+	"os"
 	"syscall"
 	"time"
 )
@@ -17,9 +19,12 @@ type readCall struct {
 func (c *conn[F]) readLoop() {
 	for {
 		if err := c.fill(); err != nil {
-			if err == errNoAllowance {
+			switch {
+			case err == errNoAllowance:
 				c.refuse(errNoAllowance)
-			} else {
+			case errors.Is(err, os.ErrDeadlineExceeded):
+				c.refuse(errStalled)
+			default:
 				c.hangUp(err)
 			}
 			break

@@ -20,6 +20,7 @@ func (c *conn[F]) receive() (next verdict, direct []byte) {
 	for c.closing == nil && c.unwritten() <= 2*c.o.Limits.MaxOutBufferBytes && c.decodeOne(now) {
 	}
 	c.weigh(now)
+	c.expectRest(now)
 	c.feed(now)
 	c.arm(now)
 	if c.raw != nil && !c.writing && c.sending == nil && c.closing == nil {
@@ -66,9 +67,71 @@ func (c *conn[F]) decodeOne(now time.Time) bool {
 
 // weigh counts what the machine holds of messages that are not whole, and refuses the one that is too much.
 func (c *conn[F]) weigh(now time.Time) {
-	if c.holder != nil && c.closing == nil && !c.o.Allowance.resize(&c.held, c.holder.HeldBytes()) {
+	if c.holder == nil || c.closing != nil {
+		return
+	}
+	if in, _ := c.holder.HeldBytes(); !c.o.Allowance.resize(&c.held, in) {
 		c.malformed(errNoAllowance, now)
 	}
+}
+
+// expectRest sets the time by which more of a large message must have come: it keeps others from sending theirs.
+func (c *conn[F]) expectRest(now time.Time) {
+	half := len(c.in.bytes()) >= readBytes
+	if c.closing != nil || !half && !c.half {
+		return
+	}
+	by := time.Time{}
+	if c.half = half; half {
+		by = now.Add(stallTimeout)
+	}
+	_ = c.socket.SetReadDeadline(by) // a socket that is closed will say so
+}
+
+// room says whether the next delivery may be handed over: not too much waits to be written, and it is small or has an
+// allowance.
+func (c *conn[F]) room() bool {
+	waits := c.unwritten()
+	if c.holder != nil {
+		_, out := c.holder.HeldBytes()
+		waits += out
+	}
+	if waits >= c.o.Limits.MaxOutBufferBytes {
+		return false
+	}
+	if c.next >= len(c.got.Deliveries) {
+		return true
+	}
+	m := c.got.Deliveries[c.next].Message
+	if m == nil || len(m.Bare) <= maxKeptBytes {
+		return true
+	}
+	want := c.unreadBytes() + len(m.Bare)
+	if c.o.Unread.resize(&c.unread, want) {
+		return true
+	}
+	if !c.awaits.Swap(true) {
+		c.o.Unread.await(func() {
+			c.awaits.Store(false)
+			c.signal()
+		})
+	}
+	return c.o.Unread.resize(&c.unread, want)
+}
+
+// unreadBytes is what large messages take that the peer has not read.
+func (c *conn[F]) unreadBytes() (n int) {
+	for _, b := range []*buffer{c.pending, c.sending} {
+		if b != nil && cap(b.b) > maxKeptBytes {
+			n += cap(b.b)
+		}
+	}
+	if c.holder != nil {
+		if _, out := c.holder.HeldBytes(); out > maxKeptBytes {
+			n += out
+		}
+	}
+	return n
 }
 
 // refuse ends the connection in the machine's words.
@@ -138,7 +201,7 @@ func (c *conn[F]) poll(now time.Time) bool {
 	if c.client == nil {
 		return false
 	}
-	room := c.unwritten() < c.o.Limits.MaxOutBufferBytes
+	room := c.room()
 	left := c.next < len(c.got.Deliveries)
 	if left && room {
 		c.deliver(now)
@@ -172,11 +235,12 @@ func (c *conn[F]) poll(now time.Time) bool {
 
 // deliver hands over what was taken, as long as there is room.
 func (c *conn[F]) deliver(now time.Time) {
-	for c.next < len(c.got.Deliveries) && c.closing == nil && c.unwritten() < c.o.Limits.MaxOutBufferBytes {
+	for c.next < len(c.got.Deliveries) && c.closing == nil && c.room() {
 		c.next++
 		c.machine.Deliver(&c.got.Deliveries[c.next-1], now, &c.out)
 		c.collect()
 	}
+	c.o.Unread.exact(&c.unread, c.unreadBytes())
 }
 
 func (c *conn[F]) evict(why error, now time.Time) {

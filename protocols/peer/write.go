@@ -1,6 +1,8 @@
 package peer
 
 import (
+	"errors"
+	"os"
 	"syscall"
 	"time"
 )
@@ -83,13 +85,31 @@ func (c *conn[F]) grab() []byte {
 		return nil
 	}
 	c.writing = true
-	return c.sending.b[c.sent:]
+	return c.hurry(c.sending.b[c.sent:])
+}
+
+// hurry gives the peer some time for a piece of a large message: what it does not read keeps others from theirs.
+func (c *conn[F]) hurry(b []byte) []byte {
+	slow := c.unread > 0
+	if c.closing != nil || !slow && !c.slow {
+		return b
+	}
+	by := time.Time{}
+	if c.slow = slow; slow {
+		by = time.Now().Add(stallTimeout)
+		b = b[:min(len(b), stallBytes)]
+	}
+	_ = c.socket.SetWriteDeadline(by) // a socket that is closed will say so
+	return b
 }
 
 // wroteSome ends a write. c.mu is locked.
 func (c *conn[F]) wroteSome(done write) {
 	c.writing = false
 	c.sent += done.n
+	if done.err != nil && c.closing == nil && errors.Is(done.err, os.ErrDeadlineExceeded) {
+		done.err = ErrUnread
+	}
 	if done.err != nil {
 		c.close(done.err)
 		c.lost = true
@@ -100,6 +120,7 @@ func (c *conn[F]) wroteSome(done write) {
 			outPool.Put(c.sending)
 		}
 		c.sending, c.sent = nil, 0
+		c.o.Unread.exact(&c.unread, c.unreadBytes())
 	}
 }
 

@@ -196,7 +196,8 @@ func (n *Node) tick(life context.Context) {
 
 // listen binds every connector that this build serves.
 func (n *Node) listen(ctx context.Context) error {
-	allowance := peer.NewAllowance(allowanceBytes(n.o.Config))
+	bytes := allowanceBytes(n.o.Config)
+	allowance, unread := peer.NewAllowance(bytes), peer.NewAllowance(bytes)
 	files, err := openFiles()
 	if err != nil {
 		return err
@@ -214,9 +215,9 @@ func (n *Node) listen(ctx context.Context) error {
 		}
 		h := handler(c.URI.Scheme, n.o.Config.BrokerName, n.o.Version, peer.Options{
 			Limits:    peer.Limits{MaxConnections: connections[i], MaxFrameBytes: c.URI.MaxFrameBytes},
-			Allowance: allowance,
-			Attach:    func(s core.Sink, remote string) peer.Client { return n.broker.Attach(s, remote) },
-			Report:    n.log.peer,
+			Allowance: allowance, Unread: unread,
+			Attach: func(s core.Sink, remote string) peer.Client { return n.broker.Attach(s, remote) },
+			Report: n.log.peer,
 		})
 		if h == nil {
 			n.log.Warn().Msgf("Connector %s (%s) is not built yet and is not listened on", c.Name, c.URI.URL())
