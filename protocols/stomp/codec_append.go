@@ -78,9 +78,9 @@ func appendFacts(dst []byte, o *outgoing) []byte {
 	if m.ExpiresMs > 0 {
 		dst = appendNumber(dst, "expires:", uint64(m.ExpiresMs))
 	}
-	if o.returned || o.attempts > 0 {
+	if o.returned || o.attempts > 0 { // so it is the second time at least, whatever was counted (JMS 2.0, 3.5.11)
 		dst = append(dst, "redelivered:true\n"...)
-		dst = appendNumber(dst, "JMSXDeliveryCount:", uint64(o.attempts)+1)
+		dst = appendNumber(dst, "JMSXDeliveryCount:", max(uint64(o.attempts), 1)+1)
 	}
 	if o.retained {
 		dst = append(dst, "retained:true\n"...)

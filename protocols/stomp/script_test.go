@@ -102,7 +102,7 @@ func (s *script) line(line string) {
 	switch verb {
 	case "":
 	case ">":
-		s.client(rest)
+		s.bytes(clientFrame(rest))
 	case "raw":
 		text, err := strconv.Unquote(rest)
 		if err != nil {
@@ -137,19 +137,6 @@ func (s *script) advance(rest string) {
 		s.out.Deaf, s.deaf = s.deaf, false
 		s.machine.Tick(s.now, &s.out)
 	}
-}
-
-// client sends a frame: COMMAND name:value … | body.
-func (s *script) client(line string) {
-	head, body, _ := strings.Cut(line, " | ")
-	var b strings.Builder
-	for i, w := range strings.Fields(head) {
-		if i > 0 {
-			w = strings.ReplaceAll(w, "%20", " ")
-		}
-		b.WriteString(w + "\n")
-	}
-	s.bytes([]byte(b.String() + "\n" + body + "\x00"))
 }
 
 func (s *script) bytes(b []byte) {

@@ -247,9 +247,15 @@ func (s *session) request(f *Frame) *wireError {
 	return s.disconnect(f)
 }
 
-// disconnect leaves once all before it is done, which the receipt says (1.2, "DISCONNECT").
+// disconnect leaves once all before it is done, which the receipt says (1.2, "DISCONNECT"). Subscriptions end first: what
+// is handed over after the receipt would be accepted in mode auto, and never read.
 func (s *session) disconnect(f *Frame) *wireError {
 	s.phase = phaseLeaving
+	for _, sub := range s.slots {
+		if sub != nil {
+			s.out.Do(core.Op{Kind: core.OpUnsubscribe, Sub: sub.sub})
+		}
+	}
 	s.out.Do(core.Op{Kind: core.OpDisconnect, ExpiryS: core.ExpiryKeep})
 	s.out.Do(core.Op{Kind: core.OpBarrier, Ticket: s.pend(pending{kind: pendLeave, receipt: receiptOf(f)})})
 	return nil
