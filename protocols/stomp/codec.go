@@ -129,9 +129,10 @@ func couldBegin(buf []byte) bool {
 	return true
 }
 
-// chop takes the carriage return off a line's end: 1.2 has both line ends, and a CONNECT may come from a 1.2 client.
+// chop takes the carriage return off a line's end: 1.2 has both line ends, a CONNECT may come from a 1.2 client, and 1.0 clients are
+// often typed by hand. In 1.1 it is part of a value.
 func (c *codec) chop(b []byte) []byte {
-	if n := len(b); n > 0 && b[n-1] == '\r' && c.dialect.version != v10 && c.dialect.version != v11 {
+	if n := len(b); n > 0 && b[n-1] == '\r' && c.dialect.version != v11 {
 		return b[:n-1]
 	}
 	return b
