@@ -80,7 +80,9 @@ func (f *fakeBroker) Clients(after uint64, _ string, n int) (list []core.ClientI
 }
 
 func (f *fakeBroker) CreateQueue(d core.Destination) error {
-	f.queue = append(f.queue, core.QueueInfo{Name: d.Name, Kind: "queue"})
+	if _, err := f.Queue(d); err != nil { // as the broker: one that exists stays as it is
+		f.queue = append(f.queue, core.QueueInfo{Name: d.Name, Kind: "queue"})
+	}
 	return f.note("create %s", d)
 }
 func (f *fakeBroker) DeleteQueue(d core.Destination) error { return f.note("delete %s", d) }
