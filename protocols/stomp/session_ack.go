@@ -13,8 +13,16 @@ func appendAckID(dst []byte, sub *subscription, seq uint64) []byte {
 	return strconv.AppendUint(append(dst, '-'), seq, 10)
 }
 
-// ackOf finds what an ACK or NACK names by its id in 1.2; sub is nil when its subscription is over. ok is false for what was
+// named finds the delivery that an ACK or NACK names; sub is nil when its subscription is over. ok is false for what was
 // never delivered here.
+func (s *session) named(f *Frame) (sub *subscription, seq uint64, ok bool) {
+	if s.dialect.version == v12 {
+		return s.ackOf(f)
+	}
+	return s.ackByMessage(f)
+}
+
+// ackOf finds it by its id, as in 1.2.
 func (s *session) ackOf(f *Frame) (sub *subscription, seq uint64, ok bool) {
 	slotText, seqText, two := bytes.Cut(f.get("id"), []byte{'-'})
 	slot, ok := number(slotText)
@@ -55,11 +63,7 @@ func (s *session) acknowledge(f *Frame, o core.Outcome) *wireError {
 	if e != nil {
 		return e
 	}
-	find := s.ackOf
-	if s.dialect.version != v12 {
-		find = s.ackByMessage
-	}
-	sub, seq, ok := find(f)
+	sub, seq, ok := s.named(f)
 	if !ok {
 		return errNoDelivery
 	}
