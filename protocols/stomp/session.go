@@ -122,7 +122,7 @@ func (s *session) Done(c *core.Completion, now time.Time, out *peer.Out[Frame]) 
 	}
 	switch p.kind {
 	case pendConnect:
-		s.connected(c)
+		s.connected()
 	case pendSubscribe:
 		p.sub.confirmed = true
 		s.thirst(p.sub)

@@ -74,12 +74,10 @@ func period(ms uint64) time.Duration {
 	return max(time.Duration(ms)*time.Millisecond, minHeartBeat)
 }
 
-// connected answers CONNECT.
-func (s *session) connected(*core.Completion) {
-	if s.phase != phaseConnecting {
-		return
-	}
-	s.phase, s.dialect.opened = phaseOpen, true
+// connected answers CONNECT, to a client that has said DISCONNECT meanwhile too.
+func (s *session) connected() {
+	s.dialect.opened = true
+	s.phase = max(s.phase, phaseOpen)
 	server := productName
 	if s.options.Version != "" {
 		server += "/" + s.options.Version
