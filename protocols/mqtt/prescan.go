@@ -133,12 +133,12 @@ func prescan(k kind, body []byte, version byte) error {
 	return s.end()
 }
 
-// prescanReason reads a reason code and, unless they are left out, properties.
+// prescanReason reads a reason code and, unless they are left out, properties. AUTH leaves out both or neither (3.15.2.1).
 func prescanReason(k kind, s *scanner) {
 	if !clientMaySay(k, reasonCode(s.byte())) {
 		s.fail(errReasonCode)
 	}
-	if len(s.b) > 0 {
+	if len(s.b) > 0 || k == kindAuth {
 		s.properties(1<<k, nil)
 	}
 }
