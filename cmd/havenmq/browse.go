@@ -32,7 +32,7 @@ func (c *browseCommand) Run(ctx context.Context, s *streams) error {
 		return usageError{err}
 	}
 	if queue.Kind != core.Queue {
-		return usageError{fmt.Errorf("%s is no queue: only queues hold messages to look at", queue)}
+		return usageError{fmt.Errorf("%s is not a queue: only queues hold messages to look at", queue)}
 	}
 	if c.N < 0 {
 		return usageError{errors.New("-n must not be negative")}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/havenmq/havenmq/cmd/internal/courier"
 	"github.com/havenmq/havenmq/core"
 )
 
@@ -96,11 +97,18 @@ func (c *queueCreate) Run(ctx context.Context, s *streams) error {
 	if err != nil {
 		return err
 	}
-	q, err := node.CreateQueue(ctx, c.queue())
+	to, err := courier.Destination(c.Name, false)
+	if err != nil {
+		return usageError{err}
+	}
+	if to.Kind != core.Queue {
+		return usageError{fmt.Errorf("%s is not a queue: topics need not be created", to)}
+	}
+	q, err := node.CreateQueue(ctx, to.Name)
 	if err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(s.out, "Queue %s is there.\n", printable(q.Name))
+	_, err = fmt.Fprintf(s.out, "Queue %s exists.\n", printable(q.Name))
 	return err
 }
 
@@ -137,7 +145,7 @@ func (c *queuePurge) Run(ctx context.Context, s *streams) error {
 		return err
 	}
 	return c.print(s.out, p, func() [][]string {
-		return [][]string{{fmt.Sprintf("%d messages of queue %s are thrown away.", p.Messages, p.Name)}}
+		return [][]string{{fmt.Sprintf("%d messages of queue %s are purged.", p.Messages, p.Name)}}
 	})
 }
 
@@ -169,6 +177,6 @@ func (c *queueResume) Run(ctx context.Context, s *streams) error {
 	if err := node.ResumeQueue(ctx, c.queue()); err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(s.out, "Queue %s goes on.\n", printable(c.queue()))
+	_, err = fmt.Fprintf(s.out, "Queue %s is resumed.\n", printable(c.queue()))
 	return err
 }

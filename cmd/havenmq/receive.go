@@ -15,7 +15,7 @@ import (
 // receiveCommand is `havenmq receive`.
 type receiveCommand struct {
 	Dest    string        `arg:"" help:"Where from: queue://orders, topic://news.>, or a queue's bare name."`
-	N       int           `short:"n" help:"How many messages; 0 goes on until the timeout or an interrupt." default:"1"`
+	N       int           `short:"n" help:"How many messages; 0 receives until the timeout or an interrupt." default:"1"`
 	Timeout time.Duration `help:"How long to wait for all of them; 0 is for ever." default:"0s"`
 	urlFlag
 	outputFlag

@@ -66,6 +66,20 @@ func TestAskedWrongly(t *testing.T) {
 	}
 }
 
+// What another dialect would call a destination is no new queue here.
+func TestOtherDialects(t *testing.T) {
+	for text, words := range map[string]string{
+		"topic:/x": "write topic://x", "queue:A": "write queue://A", "/queue/A": "write queue://A", "/topic/A.B": "write topic://A.B",
+		"$queue/a/b": "write queue://a.b", "queue://A,topic://B": "not supported yet", "A,topic://B": "not supported yet",
+	} {
+		for _, command := range []string{"send", "receive", "browse"} {
+			havenmq(t, command, text, "--url", "amqp://127.0.0.1:1").want(t, exitUsage, words)
+		}
+		havenmq(t, "queue", "create", text, "--node", "http://127.0.0.1:1").want(t, exitUsage, words)
+	}
+	havenmq(t, "send", "queue:///queue/A", "x", "--url", "amqp://127.0.0.1:1").want(t, exitFailed, "refused")
+}
+
 // Every command explains itself with an example.
 func TestEveryHelpHasAnExample(t *testing.T) {
 	k, err := kong.New(&commands{}, kong.Vars{"version": ""})

@@ -62,7 +62,7 @@ func (f urlFlag) with(ctx context.Context, timeout time.Duration, use func(conte
 type sendCommand struct {
 	Dest        string            `arg:"" help:"Where to: queue://orders, topic://news, or a queue's bare name."`
 	Body        string            `arg:"" optional:"" help:"The message; without it, standard input is."`
-	N           int               `short:"n" help:"How often to send it." default:"1"`
+	N           int               `short:"n" help:"How many times to send it." default:"1"`
 	Property    map[string]string `help:"A property of the message; may be repeated." placeholder:"K=V" mapsep:"none"`
 	ContentType string            `help:"The body's content type." placeholder:"TYPE"`
 	NonDurable  bool              `help:"Let the broker keep it in memory alone."`

@@ -21,13 +21,13 @@ func (p *Problem) Error() string { return p.Detail }
 // problems maps the core's codes; what is not listed is a fault of ours.
 var problems = map[core.Code]Problem{
 	core.CodeInvalid:        {"The request makes no sense", http.StatusBadRequest, "invalid", ""},
-	core.CodeNotFound:       {"There is no such thing", http.StatusNotFound, "not-found", ""},
+	core.CodeNotFound:       {"Not found", http.StatusNotFound, "not-found", ""},
 	core.CodeInUse:          {"It is in use", http.StatusConflict, "in-use", ""},
 	core.CodeUnauthorized:   {"Who you are is not known", http.StatusUnauthorized, "unauthorized", ""},
 	core.CodeForbidden:      {"You may not do this", http.StatusForbidden, "forbidden", ""},
 	core.CodeFull:           {"A limit is reached", http.StatusInsufficientStorage, "full", ""},
 	core.CodeTooLarge:       {"It is too large", http.StatusRequestEntityTooLarge, "too-large", ""},
-	core.CodeNotImplemented: {"This is not built yet", http.StatusNotImplemented, "not-implemented", ""},
+	core.CodeNotImplemented: {"Not supported yet", http.StatusNotImplemented, "not-implemented", ""},
 	core.CodeShutdown:       {"The node does not serve", http.StatusServiceUnavailable, "shutdown", ""},
 }
 
@@ -52,7 +52,7 @@ func badRequest(detail string) error {
 }
 
 func notFound(detail string) error {
-	return &Problem{"There is no such thing", http.StatusNotFound, "not-found", detail}
+	return &Problem{"Not found", http.StatusNotFound, "not-found", detail}
 }
 
 func writeProblem(w http.ResponseWriter, p Problem) {

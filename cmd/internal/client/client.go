@@ -30,7 +30,7 @@ const (
 func New(node string) (*Client, error) {
 	u, err := url.Parse(node)
 	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
-		return nil, fmt.Errorf("%q is no node: write its admin URL, such as http://127.0.0.1:8161, with --node or in HAVENMQ_NODE", node)
+		return nil, fmt.Errorf("%q is not a node: write its admin URL, such as http://127.0.0.1:8161, with --node or in HAVENMQ_NODE", node)
 	}
 	return &Client{base: strings.TrimSuffix(u.Scheme+"://"+u.Host+u.Path, "/"), http: http.Client{Timeout: timeout}}, nil
 }
@@ -66,7 +66,7 @@ func (c *Client) do(ctx context.Context, method, path string, v any) error {
 		return nil
 	}
 	if err := json.NewDecoder(body).Decode(v); err != nil {
-		return fmt.Errorf("%s answered what is no JSON: is it a HavenMQ node's admin address? %w", c.base, err)
+		return fmt.Errorf("%s answered what is not JSON: is it a HavenMQ node's admin address? %w", c.base, err)
 	}
 	return nil
 }

@@ -88,7 +88,7 @@ func (b *binder) scalar(n *node, v reflect.Value, path string) {
 	case reflect.Int:
 		i, err := strconv.Atoi(n.text)
 		if err != nil {
-			b.fail(n.at, path, "%q is no whole number", n.text)
+			b.fail(n.at, path, "%q is not a whole number", n.text)
 			return
 		}
 		v.SetInt(int64(i))

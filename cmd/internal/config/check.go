@@ -90,15 +90,15 @@ func (k *checker) replicated(path string, r *ReplicatedLevelDB, c *Config) {
 	}
 	for _, a := range strings.Split(r.ZkAddress, ",") {
 		if _, port, err := net.SplitHostPort(strings.TrimSpace(a)); err != nil || !isPort(port) {
-			k.fail(path+"zkAddress", "%q is no host:port: write the ZooKeeper servers as host:2181,host:2181", a)
+			k.fail(path+"zkAddress", "%q is not a host:port: write the ZooKeeper servers as host:2181,host:2181", a)
 		}
 	}
 	if !strings.HasPrefix(r.ZkPath, "/") || strings.HasSuffix(r.ZkPath, "/") || strings.Contains(r.ZkPath, "//") {
-		k.fail(path+"zkPath", "%q is no ZooKeeper path: write it like /activemq/leveldb-stores", r.ZkPath)
+		k.fail(path+"zkPath", "%q is not a ZooKeeper path: write it like /activemq/leveldb-stores", r.ZkPath)
 	}
 	u, err := url.Parse(r.Bind)
 	if err != nil || u.Scheme != "tcp" || !isPort(u.Port()) {
-		k.fail(path+"bind", "%q is no replication address: write it like tcp://0.0.0.0:61619", r.Bind)
+		k.fail(path+"bind", "%q is not a replication address: write it like tcp://0.0.0.0:61619", r.Bind)
 		return
 	}
 	if !isLoopback(u.Hostname()) && r.SecurityToken == "" && c.TLS == nil && !c.AllowAnonymous {
@@ -131,7 +131,7 @@ func (k *checker) connectors(c *Config) {
 		addresses[address] = t.Name
 		if !t.URI.Loopback() && c.Users == "" && !c.AllowAnonymous {
 			k.fail(path+".uri", "%s is reachable from other machines and nobody has to log in: "+
-				"set users, or allowAnonymous: true, or listen on 127.0.0.1", t.URI.URL())
+				"set allowAnonymous: true, or listen on 127.0.0.1", t.URI.URL())
 		}
 	}
 }
@@ -142,7 +142,7 @@ func (k *checker) admin(c *Config) {
 		return
 	}
 	if _, port, err := net.SplitHostPort(a); err != nil || !isPort(port) {
-		k.fail("admin.address", "%q is no host:port: write it like %s", a, DefaultAdmin)
+		k.fail("admin.address", "%q is not a host:port: write it like %s", a, DefaultAdmin)
 		return
 	}
 	// The users file is for clients; the API has no log-in of its own yet.
@@ -167,7 +167,7 @@ func (k *checker) policies(c *Config) {
 func warnings(c *Config) (w []string) {
 	for _, t := range c.TransportConnectors {
 		if !t.URI.Served() {
-			w = append(w, fmt.Sprintf("connector %s (%s) is not built yet and is not listened on", t.Name, t.URI.URL()))
+			w = append(w, fmt.Sprintf("connector %s (%s) is not supported yet and is not listened on", t.Name, t.URI.URL()))
 		}
 	}
 	if l := c.PersistenceAdapter.LevelDB; l != nil && !l.Sync.Safe() {

@@ -62,7 +62,7 @@ func (u *ConnectorURI) UnmarshalText(text []byte) error {
 	in := strings.TrimSpace(string(text))
 	p, err := url.Parse(in)
 	if err != nil || p.Scheme == "" || p.Opaque != "" || p.User != nil || p.Path != "" && p.Path != "/" || p.Fragment != "" {
-		return fmt.Errorf("%q is no connector: write scheme://host:port, such as amqp://127.0.0.1:5672", in)
+		return fmt.Errorf("%q is not a connector: write scheme://host:port, such as amqp://127.0.0.1:5672", in)
 	}
 	out := ConnectorURI{Scheme: p.Scheme, Host: p.Hostname(), text: in,
 		MaxConnections: DefaultConnections, MaxFrameBytes: DefaultMaxFrame}
@@ -92,7 +92,7 @@ func schemePort(scheme string) (int, error) {
 		}
 		known = append(known, s.name)
 	}
-	return 0, fmt.Errorf("%q is no protocol%s", scheme, suggest(scheme, known))
+	return 0, fmt.Errorf("%q is not a protocol%s", scheme, suggest(scheme, known))
 }
 
 var connectorOptions = []string{"maximumConnections", "wireFormat.maxFrameSize"}

@@ -31,7 +31,7 @@ func (s *Size) UnmarshalText(text []byte) error {
 	}
 	n, err := strconv.ParseFloat(number, 64)
 	if err != nil || !(n >= 0) || n*float64(unit) >= math.MaxInt64 {
-		return fmt.Errorf("%q is no size: write a number and a unit, such as 512mb or 1gb", text)
+		return fmt.Errorf("%q is not a size: write a number and a unit, such as 512mb or 1gb", text)
 	}
 	*s = Size(n * float64(unit))
 	return nil
@@ -56,7 +56,7 @@ type Duration time.Duration
 func (d *Duration) UnmarshalText(text []byte) error {
 	v, err := time.ParseDuration(string(text))
 	if err != nil || v < 0 {
-		return fmt.Errorf("%q is no time span: write a number and a unit, such as 6s or 500ms", text)
+		return fmt.Errorf("%q is not a time span: write a number and a unit, such as 6s or 500ms", text)
 	}
 	*d = Duration(v)
 	return nil
@@ -112,7 +112,7 @@ func (s *Sync) UnmarshalText(text []byte) error {
 	}
 	for _, word := range strings.Split(in, ",") {
 		if !isLevel(Sync(word)) {
-			return fmt.Errorf("%q is no sync level%s", word, suggest(word, syncWords()))
+			return fmt.Errorf("%q is not a sync level%s", word, suggest(word, syncWords()))
 		}
 	}
 	*s = Sync(in)

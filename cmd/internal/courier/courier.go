@@ -52,7 +52,7 @@ var ports = map[string]string{"amqp": "5672", "mqtt": "1883", "stomp": "61613"}
 func Parse(text string) (*url.URL, error) {
 	u, err := url.Parse(text)
 	if err != nil || u.Hostname() == "" {
-		return nil, fmt.Errorf("%q is no URL of a broker: write one such as amqp://127.0.0.1:5672", text)
+		return nil, fmt.Errorf("%q is not the URL of a broker: write one such as amqp://127.0.0.1:5672", text)
 	}
 	port, ok := ports[u.Scheme]
 	if !ok {
@@ -74,8 +74,12 @@ func Open(ctx context.Context, u *url.URL) (Conn, error) {
 	return c, nil
 }
 
-// Destination reads queue://A.B, topic://A.B, or a queue's bare name.
+// Destination reads queue://A.B, topic://A.B, or a queue's bare name. What looks like another dialect's spelling is
+// refused: it would name a new queue that nobody meant.
 func Destination(text string, pattern bool) (d core.Destination, err error) {
+	if err := dialect(text); err != nil {
+		return d, err
+	}
 	if d, err = core.ParseDestination(text, core.Queue); err != nil {
 		return d, err
 	}
@@ -86,6 +90,36 @@ func Destination(text string, pattern bool) (d core.Destination, err error) {
 		return d, d.ValidatePattern()
 	}
 	return d, d.Validate()
+}
+
+// dialects are beginnings of destinations as other tools and protocols spell them, and the kind each means.
+var dialects = []struct{ prefix, scheme string }{
+	{"$queue/", "queue://"}, {"/queue/", "queue://"}, {"/topic/", "topic://"}, {"queue:", "queue://"}, {"topic:", "topic://"},
+}
+
+// dialect refuses a destination that is spelled as it is elsewhere, and says how to write it here.
+func dialect(text string) error {
+	first, rest, several := strings.Cut(text, ",")
+	if several && (strings.Contains(first, "://") || strings.Contains(rest, "://")) {
+		return fmt.Errorf("%q names several destinations: composite destinations are not supported yet, name one, such as queue://A", text)
+	}
+	if strings.HasPrefix(text, "queue://") || strings.HasPrefix(text, "topic://") {
+		return nil
+	}
+	for _, d := range dialects {
+		name, ok := strings.CutPrefix(text, d.prefix)
+		if !ok {
+			continue
+		}
+		if name = strings.TrimLeft(name, "/"); name == "" {
+			name = "A"
+		}
+		if d.prefix == "$queue/" {
+			name = swap.Replace(name)
+		}
+		return fmt.Errorf("%q is not how a destination is written here: write %s%s (a queue that is really named so is queue://%s)", text, d.scheme, name, text)
+	}
+	return nil
 }
 
 // swap exchanges '.' and '/', '*' and '+', '>' and '#', as MQTT's names do.

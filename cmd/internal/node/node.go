@@ -220,7 +220,7 @@ func (n *Node) listen(ctx context.Context) error {
 			Report: n.log.peer,
 		})
 		if h == nil {
-			n.log.Warn().Msgf("Connector %s (%s) is not built yet and is not listened on", c.Name, c.URI.URL())
+			n.log.Warn().Msgf("Connector %s (%s) is not supported yet and is not listened on", c.Name, c.URI.URL())
 			continue
 		}
 		socket, err := peer.Listen(ctx, c.URI.Address())
