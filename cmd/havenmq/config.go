@@ -21,7 +21,7 @@ func (f configFlags) source(s *streams) config.Source {
 type serveFlags struct {
 	configFlags
 	Transport []string `help:"A connector to listen on, such as amqp://127.0.0.1:5672; replaces the configured list, may be repeated." placeholder:"URI" sep:"none"`
-	Admin     string   `help:"Address of health, metrics and the API (admin.address)." placeholder:"HOST:PORT"`
+	Admin     *string  `help:"Address of health, metrics and the API (admin.address); empty switches them off." placeholder:"HOST:PORT"`
 	LogLevel  string   `help:"How much to log: debug, info, warn or error." enum:"debug,info,warn,error" default:"info"`
 }
 
@@ -56,7 +56,8 @@ func (c *configCheck) Run(s *streams) error {
 		fmt.Fprintf(s.err, "warning: %s\n", w)
 	}
 	if err := node.Supported(l.Config); err != nil {
-		fmt.Fprintf(s.err, "warning: it is valid, and `serve` will refuse it: %v\n", err)
+		_, err = fmt.Fprintf(s.out, "%s is valid, but `serve` refuses it: %v\n", c.File, err)
+		return err
 	}
 	_, err = fmt.Fprintf(s.out, "%s is valid.\n", c.File)
 	return err

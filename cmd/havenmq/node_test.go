@@ -237,6 +237,7 @@ func TestTopicCommands(t *testing.T) {
 func TestStatus(t *testing.T) {
 	s := serve(t, t.TempDir())
 	s.ask("status").want(t, 0, "master", s.dir, s.urls["amqp"], s.urls["admin"], "disk")
+	s.ask("status", "--node", strings.TrimPrefix(s.urls["admin"], "http://")).want(t, 0, "master")
 	var i admin.NodeInfo
 	if err := json.Unmarshal([]byte(s.ask("status", "-o", "json").out), &i); err != nil || i.PID != os.Getpid() || i.Role != admin.RoleMaster || !i.Ready {
 		t.Errorf("%+v, %v", i, err)
@@ -305,7 +306,7 @@ func TestStartAndStop(t *testing.T) {
 func TestStartThatFailsSaysWhy(t *testing.T) {
 	s := serve(t, t.TempDir())
 	environ := append(os.Environ(), asProgram+"=1")
-	havenmqWith(t, "", environ, "start", "--data", t.TempDir(), "--transport", s.urls["amqp"], "--admin", "127.0.0.1:0").want(t, exitFailed, "did not start", "address already in use")
+	havenmqWith(t, "", environ, "start", "--data", t.TempDir(), "--transport", s.urls["amqp"], "--admin", "127.0.0.1:0").want(t, exitFailed, "the node ended at once", "address already in use")
 }
 
 // `stop --node` finds the process by asking.
@@ -321,5 +322,5 @@ func TestStopByNode(t *testing.T) {
 	if m == nil {
 		t.Fatalf("no admin URL in %s", log)
 	}
-	havenmq(t, "stop", "--node", string(m)).want(t, 0, "has stopped")
+	havenmq(t, "stop", "--node", strings.Trim(strings.TrimPrefix(string(m), "http://"), `"}`)).want(t, 0, "has stopped")
 }

@@ -110,7 +110,7 @@ func TestNoNodeAnswers(t *testing.T) {
 	for _, scheme := range []string{"amqp", "mqtt", "stomp"} {
 		havenmq(t, "send", "a", "b", "--url", scheme+"://127.0.0.1:1").want(t, exitFailed, "connection refused", "havenmq status")
 	}
-	havenmq(t, "stop", "--data", t.TempDir()).want(t, exitFailed, "no node serves")
+	havenmq(t, "stop", "--data", t.TempDir()).want(t, exitFailed, "no node serves", "it is not running")
 	havenmq(t, "stop", "--node", "http://192.0.2.1:8161").want(t, exitFailed, "another machine")
 }
 
@@ -127,8 +127,9 @@ func TestConfigCheck(t *testing.T) {
 	havenmq(t, "config", "check", write(t, "brokerName: a\n")).want(t, 0, "is valid")
 	havenmq(t, "config", "check", write(t, "brokerNam: a\n")).want(t, exitFailed, ":1:1", "brokerName")
 	havenmq(t, "config", "check", "nowhere.yaml").want(t, exitFailed, "does not exist")
+	havenmq(t, "config", "show", "--admin", "").want(t, 0, "address: \"\"")
 	users := write(t, "users: users.yaml\n")
-	havenmq(t, "config", "check", users).want(t, 0, "serve` will refuse it", "log-ins")
+	havenmq(t, "config", "check", users).want(t, 0, "is valid, but `serve` refuses it: ", "log-ins")
 	havenmq(t, "config", "show", "--effective", "--config", users, "--data", "d").want(t, 0, "users: users.yaml", "dataDirectory: d", "amqp://127.0.0.1:5672")
 }
 

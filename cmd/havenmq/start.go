@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -80,22 +81,30 @@ func (c *startCommand) launch(ctx context.Context, s *streams, log *os.File) err
 	if err != nil {
 		return fmt.Errorf("starting %s: %w", self, err)
 	}
-	if waitReady(ctx, ready, c.Timeout) {
+	waited := waitReady(ctx, ready, c.Timeout)
+	if waited == nil {
 		_, err := fmt.Fprintf(s.out, "HavenMQ serves: process %d, log %s\n", cmd.Process.Pid, log.Name())
 		return err
 	}
 	_ = cmd.Process.Kill() // it may have ended
 	_ = cmd.Wait()         // its exit code says nothing that its log does not
-	return fmt.Errorf("the node did not start within %v: its log, %s, says:\n%s", c.Timeout, log.Name(), tailOf(log.Name(), began))
+	said := tailOf(log.Name(), began)
+	if errors.Is(waited, io.EOF) {
+		return fmt.Errorf("the node ended at once; its log, %s, says: %s", log.Name(), said[strings.LastIndexByte(said, '\n')+1:])
+	}
+	return fmt.Errorf("the node did not start within %v: its log, %s, says:\n%s", c.Timeout, log.Name(), said)
 }
 
 // arguments are those of the serve command that does the same.
 func (c *startCommand) arguments() []string {
 	args := []string{"serve", "--ready-fd=3", "--log-level=" + c.LogLevel}
-	for name, value := range map[string]string{"config": c.Config, "data": c.Data, "admin": c.Admin} {
+	for name, value := range map[string]string{"config": c.Config, "data": c.Data} {
 		if value != "" {
 			args = append(args, "--"+name+"="+value)
 		}
+	}
+	if c.Admin != nil {
+		args = append(args, "--admin="+*c.Admin)
 	}
 	for _, t := range c.Transport {
 		args = append(args, "--transport="+t)
@@ -103,14 +112,15 @@ func (c *startCommand) arguments() []string {
 	return args
 }
 
-// waitReady says whether the ready line came, before the pipe's end, the timeout, or ctx's end.
-func waitReady(ctx context.Context, pipe *os.File, timeout time.Duration) bool {
+// waitReady waits for the ready line. Its error is io.EOF when the node ended before, and os.ErrDeadlineExceeded when
+// the timeout passed or ctx ended.
+func waitReady(ctx context.Context, pipe *os.File, timeout time.Duration) error {
 	if err := pipe.SetReadDeadline(time.Now().Add(timeout)); err != nil {
-		return false
+		return err
 	}
 	defer context.AfterFunc(ctx, func() { _ = pipe.SetReadDeadline(time.Now()) })()
-	line, err := bufio.NewReader(pipe).ReadString('\n')
-	return err == nil && line == readyLine
+	_, err := bufio.NewReader(pipe).ReadString('\n')
+	return err
 }
 
 const tailBytes = 4 << 10

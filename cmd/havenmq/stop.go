@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"net/url"
 	"os/signal"
 	"syscall"
 	"time"
@@ -36,7 +35,7 @@ func (c *stopCommand) Run(ctx context.Context, s *streams) error {
 		return err
 	}
 	if !ok {
-		return fmt.Errorf("no node serves %s: name its data directory with --data, or its admin URL with --node", dir)
+		return fmt.Errorf("no node serves %s, it is not running: name another data directory with --data, or the node's admin URL with --node", dir)
 	}
 	if err := syscall.Kill(pid, syscall.SIGTERM); err != nil {
 		return fmt.Errorf("stopping process %d: %w", pid, err)
@@ -55,7 +54,7 @@ func (c *stopCommand) directory(ctx context.Context, s *streams) (string, error)
 		if err != nil {
 			return "", usageError{err}
 		}
-		if u, err := url.Parse(c.Node); err != nil || !onThisMachine(u.Hostname()) {
+		if !onThisMachine(node.Hostname()) {
 			return "", fmt.Errorf("%s is another machine's node: run `havenmq stop` there", c.Node)
 		}
 		i, err := node.Node(ctx)

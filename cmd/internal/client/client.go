@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/url"
 	"strings"
@@ -26,13 +27,25 @@ const (
 	pageSize       = 1000
 )
 
-// New makes a client of the node at a URL such as http://127.0.0.1:8161.
+// New makes a client of the node at a URL such as http://127.0.0.1:8161; a plain host:port is taken for http.
 func New(node string) (*Client, error) {
+	if _, _, err := net.SplitHostPort(node); err == nil && !strings.Contains(node, "://") {
+		node = "http://" + node
+	}
 	u, err := url.Parse(node)
 	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
 		return nil, fmt.Errorf("%q is not a node: write its admin URL, such as http://127.0.0.1:8161, with --node or in HAVENMQ_NODE", node)
 	}
 	return &Client{base: strings.TrimSuffix(u.Scheme+"://"+u.Host+u.Path, "/"), http: http.Client{Timeout: timeout}}, nil
+}
+
+// Hostname is the node's host, without the port.
+func (c *Client) Hostname() string {
+	u, err := url.Parse(c.base)
+	if err != nil {
+		return ""
+	}
+	return u.Hostname()
 }
 
 // UnreachableError says that no node answered.

@@ -19,7 +19,7 @@ func (b *binder) fail(at origin, path, format string, args ...any) {
 }
 
 func (b *binder) bind(n *node, v reflect.Value, path string) {
-	if !n.scalar && !n.list && n.fields == nil && v.Kind() != reflect.Pointer {
+	if n.broken || !n.scalar && !n.list && n.fields == nil && v.Kind() != reflect.Pointer {
 		return
 	}
 	b.origins[path] = n.at
@@ -51,6 +51,12 @@ func (b *binder) text(n *node, u encoding.TextUnmarshaler, path string) {
 	}
 }
 
+// foreign are ActiveMQ's keys that have no like here, and what to write instead.
+var foreign = map[string]string{
+	"kahaDB":            ": the store is levelDB: write persistenceAdapter: {levelDB: {directory: …}}",
+	"managementContext": ": there is no JMX: metrics and the API are at admin: {address: 127.0.0.1:8161}",
+}
+
 func (b *binder) structure(n *node, v reflect.Value, path string) {
 	if n.scalar || n.list {
 		b.fail(n.at, path, "keys are expected here: %s", strings.Join(keysOf(v.Type()), ", "))
@@ -59,7 +65,11 @@ func (b *binder) structure(n *node, v reflect.Value, path string) {
 	for _, f := range n.fields {
 		i := fieldIndex(v.Type(), f.key)
 		if i < 0 {
-			b.fail(f.at, path, "unknown key %q%s", f.key, suggest(f.key, keysOf(v.Type())))
+			hint, known := foreign[f.key]
+			if !known {
+				hint = suggest(f.key, keysOf(v.Type()))
+			}
+			b.fail(f.at, path, "unknown key %q%s", f.key, hint)
 			continue
 		}
 		b.bind(f.node, v.Field(i), join(path, f.key))

@@ -5,6 +5,7 @@ import (
 	"net"
 	"net/url"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -37,9 +38,7 @@ func check(c *Config) []problem {
 	if c.SystemUsage.MemoryUsage < minMemoryUsage {
 		k.fail("systemUsage.memoryUsage", "%s is too little: at least %s", c.SystemUsage.MemoryUsage, Size(minMemoryUsage))
 	}
-	if c.SystemUsage.StoreUsage == 0 {
-		k.fail("systemUsage.storeUsage", "is zero: nothing could be stored")
-	}
+	k.storeUsage(c)
 	if t := c.TLS; t != nil && (t.Cert == "") != (t.Key == "") {
 		k.fail("tls", "cert and key belong together: set both or neither")
 	}
@@ -65,6 +64,21 @@ func (k *checker) adapter(c *Config) {
 	if r := p.ReplicatedLevelDB; r != nil {
 		k.logSize("persistenceAdapter.replicatedLevelDB.logSize", r.LogSize)
 		k.replicated("persistenceAdapter.replicatedLevelDB.", r, c)
+	}
+}
+
+func (k *checker) storeUsage(c *Config) {
+	var segment Size
+	if l := c.PersistenceAdapter.LevelDB; l != nil {
+		segment = l.LogSize
+	} else if r := c.PersistenceAdapter.ReplicatedLevelDB; r != nil {
+		segment = r.LogSize
+	}
+	switch s := c.SystemUsage.StoreUsage; {
+	case s == 0:
+		k.fail("systemUsage.storeUsage", "is zero: nothing could be stored")
+	case s/2 < segment:
+		k.fail("systemUsage.storeUsage", "%s: storeUsage is less than two segments (logSize) of %s: raise it, or lower logSize", s, segment)
 	}
 }
 
@@ -113,6 +127,9 @@ func isPort(s string) bool {
 }
 
 func (k *checker) connectors(c *Config) {
+	if !slices.ContainsFunc(c.TransportConnectors, func(t Connector) bool { return t.URI.text == "" || t.URI.Served() }) {
+		k.fail("transportConnectors", "holds no connector that is supported: add one, such as amqp://127.0.0.1:5672")
+	}
 	names, addresses := map[string]bool{}, map[string]string{}
 	for i, t := range c.TransportConnectors {
 		path := fmt.Sprintf("transportConnectors.%d", i)
@@ -169,6 +186,9 @@ func warnings(c *Config) (w []string) {
 		if !t.URI.Served() {
 			w = append(w, fmt.Sprintf("connector %s (%s) is not supported yet and is not listened on", t.Name, t.URI.URL()))
 		}
+	}
+	if c.TLS != nil {
+		w = append(w, "tls is not used: TLS connectors are not supported yet, and what is listened on is not encrypted")
 	}
 	if l := c.PersistenceAdapter.LevelDB; l != nil && !l.Sync.Safe() {
 		w = append(w, fmt.Sprintf("sync is %s: messages that were confirmed can be lost when the machine crashes; disk is the safe level", l.Sync))

@@ -127,12 +127,33 @@ func TestComplaints(t *testing.T) {
 		{"open brace", "dataDirectory: ${brokerName", `has no closing brace`},
 		{"deep", strings.Repeat("[", 40) + strings.Repeat("]", 40), `levels deep`},
 	} {
-		t.Run(c.name, func(t *testing.T) {
-			_, err := load1(t, c.yaml)
-			if err == nil || !strings.Contains(err.Error(), c.want) {
-				t.Errorf("got  %v\nwant %s", err, c.want)
-			}
-		})
+		t.Run(c.name, func(t *testing.T) { complains(t, c.yaml, c.want) })
+	}
+}
+
+func complains(t *testing.T, yaml, want string) {
+	t.Helper()
+	_, err := load1(t, yaml)
+	if err == nil || !strings.Contains(err.Error(), want) {
+		t.Errorf("got  %v\nwant %s", err, want)
+	}
+}
+
+// What a newcomer brings along, and complaints that must not hide each other.
+func TestNewcomersComplaints(t *testing.T) {
+	for _, c := range []struct{ name, yaml, want string }{
+		{"two segments", "systemUsage: {storeUsage: 150mb}", `storeUsage is less than two segments (logSize) of 100mb`},
+		{"nothing served", "transportConnectors: [{uri: 'tcp://127.0.0.1:1'}]", `holds no connector that is supported`},
+		{"no connector", "transportConnectors: []", `holds no connector that is supported`},
+		{"xml", "<?xml version='1.0'?>\n<beans/>", `havenmq.yaml: this is XML`},
+		{"kahaDB", "persistenceAdapter: {kahaDB: {}}", `the store is levelDB`},
+		{"managementContext", "managementContext: {}", `there is no JMX`},
+		{"one letter", "x: 1", `unknown key "x": it is one of`},
+		{"both kinds, expanded", "dataDirectory: ${nope}\nbrokerName: a/b", `may hold letters`},
+		{"both kinds, bound", "dataDirectory: ${nope}\nusrs: b", `did you mean "users"`},
+		{"both kinds, first", "dataDirectory: ${nope}\nusrs: b", `${nope} is no key`},
+	} {
+		t.Run(c.name, func(t *testing.T) { complains(t, c.yaml, c.want) })
 	}
 }
 
@@ -167,7 +188,7 @@ func TestOverride(t *testing.T) {
 }
 
 func TestFlags(t *testing.T) {
-	s := Source{File: "f", Data: "/d", Admin: "127.0.0.1:0", Transports: []string{"stomp://127.0.0.1:0", "amqp://127.0.0.1:0"}}
+	s := Source{File: "f", Data: "/d", Admin: new("127.0.0.1:0"), Transports: []string{"stomp://127.0.0.1:0", "amqp://127.0.0.1:0"}}
 	l, err := Parse(s, []byte("transportConnectors: [{uri: 'mqtt://127.0.0.1:1'}]\nadmin: {address: 127.0.0.1:1}"))
 	if err != nil {
 		t.Fatal(err)
@@ -215,6 +236,17 @@ func TestWarnings(t *testing.T) {
 	l := mustLoad(t, "persistenceAdapter: {replicatedLevelDB: {bind: 'tcp://127.0.0.1:1', replicas: 4, zkSessionTimeout: 2s, sync: 'local_disk, remote_mem'}}")
 	if len(l.Warnings) != 3 {
 		t.Errorf("%q", l.Warnings)
+	}
+}
+
+// TLS that nothing uses is told, and a value that was not expanded is complained about once.
+func TestUnusedTLSAndOneComplaint(t *testing.T) {
+	if l := mustLoad(t, "tls: {cert: a, key: b}"); len(l.Warnings) != 1 || !strings.Contains(l.Warnings[0], "tls is not used") {
+		t.Errorf("%q", l.Warnings)
+	}
+	_, err := load1(t, "transportConnectors: [{uri: '${nope}'}]")
+	if err == nil || strings.Contains(err.Error(), "\n") {
+		t.Error(err)
 	}
 }
 

@@ -31,6 +31,7 @@ func expandAll(root *node, getenv func(string) (string, bool)) []error {
 func (x *expander) walk(n *node, path string) {
 	if n.scalar {
 		if _, err := x.value(n); err != nil {
+			n.broken = true
 			x.errs = append(x.errs, &Error{At: n.at, Path: path, What: err.Error()})
 		}
 	}

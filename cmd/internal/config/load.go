@@ -1,6 +1,7 @@
 package config
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -14,7 +15,7 @@ type Source struct {
 	File       string   // "" has none
 	Environ    []string // "K=V", as os.Environ gives them
 	Data       string   // --data: overrides dataDirectory
-	Admin      string   // --admin: overrides admin.address
+	Admin      *string  // --admin: overrides admin.address; empty switches it off, nil leaves it
 	Transports []string // --transport: replaces transportConnectors
 }
 
@@ -42,6 +43,9 @@ func Load(s Source) (*Loaded, error) {
 
 // Parse is Load of a file's text; s.File is its name in complaints.
 func Parse(s Source, text []byte) (*Loaded, error) {
+	if bytes.HasPrefix(bytes.TrimLeft(bytes.TrimPrefix(text, []byte("\ufeff")), " \t\r\n"), []byte("<")) {
+		return nil, fmt.Errorf("%s: this is XML; HavenMQ's configuration is YAML, see docs/configuration.md", s.File)
+	}
 	root, err := parse(s.File, text)
 	if err != nil {
 		return nil, err
@@ -54,18 +58,17 @@ func load(s Source, root *node) (*Loaded, error) {
 	l.Warnings = override(root, s.Environ)
 	s.flags(root)
 	errs := expandAll(root, getenv(s.Environ))
-	if len(errs) > 0 {
-		return nil, errors.Join(errs...)
-	}
 	b := &binder{origins: map[string]origin{}}
 	b.bind(root, reflect.ValueOf(l.Config).Elem(), "")
 	if len(b.errs) > 0 {
-		return nil, errors.Join(b.errs...)
+		return nil, errors.Join(append(errs, b.errs...)...)
 	}
 	l.origins = b.origins
 	l.fill()
 	for _, p := range check(l.Config) {
-		errs = append(errs, &Error{At: l.originOf(p.path), Path: p.path, What: p.what})
+		if !unexpanded(errs, p.path) {
+			errs = append(errs, &Error{At: l.originOf(p.path), Path: p.path, What: p.what})
+		}
 	}
 	if len(errs) > 0 {
 		return nil, errors.Join(errs...)
@@ -74,12 +77,22 @@ func load(s Source, root *node) (*Loaded, error) {
 	return l, nil
 }
 
+// unexpanded says whether a value at or below path could not be expanded: what is wrong with it is said then.
+func unexpanded(errs []error, path string) bool {
+	for _, err := range errs {
+		if e, ok := err.(*Error); ok && (e.Path == path || strings.HasPrefix(e.Path, path+".")) {
+			return true
+		}
+	}
+	return false
+}
+
 func (s Source) flags(root *node) {
 	if s.Data != "" {
 		set(root, []string{"dataDirectory"}, s.Data, origin{source: "flag --data"})
 	}
-	if s.Admin != "" {
-		set(root, []string{"admin", "address"}, s.Admin, origin{source: "flag --admin"})
+	if s.Admin != nil {
+		set(root, []string{"admin", "address"}, *s.Admin, origin{source: "flag --admin"})
 	}
 	if len(s.Transports) == 0 {
 		return

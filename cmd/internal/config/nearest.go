@@ -18,9 +18,9 @@ func suggest(word string, known []string) string {
 	return ": it is one of " + strings.Join(sorted, ", ")
 }
 
-// nearest is the known word that takes the fewest edits to reach, or "" when none is near.
+// nearest is the known word that takes the fewest edits to reach, or "" when none is near: half of a word may be wrong.
 func nearest(word string, known []string) string {
-	best, bestEdits := "", max(2, len(word)/3)+1
+	best, bestEdits := "", min(max(2, len(word)/3), len(word)/2)+1
 	for _, k := range known {
 		if n := edits(strings.ToLower(word), strings.ToLower(k)); n < bestEdits {
 			best, bestEdits = k, n

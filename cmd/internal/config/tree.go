@@ -27,6 +27,7 @@ func (o origin) String() string {
 type node struct {
 	at     origin
 	scalar bool
+	broken bool // the text could not be expanded: it is not bound
 	text   string
 	fields []*field
 	items  []*node
