@@ -224,6 +224,16 @@ func TestQueueCommands(t *testing.T) {
 	}
 }
 
+// What another protocol's port and a refusal say is said in words.
+func TestWrongPortAndRefusal(t *testing.T) {
+	s := serve(t, t.TempDir())
+	s.ask("send", "a", "b", "--timeout", "5s", "--url", strings.Replace(s.urls["mqtt"], "mqtt:", "stomp:", 1)).want(t, exitFailed, "does not speak stomp? wrong port")
+	got := s.ask("send", strings.Repeat("a", 5000), "b", "--url", s.urls["amqp"])
+	if got.code == 0 || strings.Contains(got.err, "*Error{") {
+		t.Errorf("%+v", got)
+	}
+}
+
 func TestTopicCommands(t *testing.T) {
 	s := serve(t, t.TempDir())
 	s.ask("send", "topic://t.1", "x", "--url", s.urls["amqp"]).want(t, 0)

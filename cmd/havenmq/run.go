@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"regexp"
 	"runtime/debug"
+	"slices"
 	"strings"
 
 	"github.com/alecthomas/kong"
@@ -75,11 +77,27 @@ func run(ctx context.Context, args []string, s *streams) (code int) {
 	if err != nil {
 		panic(err) // the structs above are wrong
 	}
+	if len(args) > 0 && args[0] == "help" {
+		args = append(slices.Clone(args[1:]), "--help")
+	}
 	parsed, err := k.Parse(args)
 	if err != nil {
-		return complain(s, usageError{err})
+		return complain(s, usageError{misread(args, err)})
 	}
 	return complain(s, parsed.Run())
+}
+
+var unitless = regexp.MustCompile(`missing unit in duration "?(\d+)"?`)
+
+// misread is kong's complaint, in words for who does not know Go.
+func misread(args []string, err error) error {
+	if len(args) > 0 && strings.HasPrefix(err.Error(), "unexpected argument "+args[0]) {
+		return fmt.Errorf("unknown command %q", args[0])
+	}
+	if m := unitless.FindStringSubmatch(err.Error()); m != nil {
+		return fmt.Errorf("%w: write %ss", err, m[1])
+	}
+	return err
 }
 
 // complain says what went wrong and returns the exit code.

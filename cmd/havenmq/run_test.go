@@ -96,6 +96,21 @@ func TestEveryHelpHasAnExample(t *testing.T) {
 	}
 }
 
+// The answer says what to write.
+func TestNewcomersMistakes(t *testing.T) {
+	havenmq(t, "help").want(t, 0, "Usage: havenmq")
+	havenmq(t, "help", "send").want(t, 0, "Example: havenmq send")
+	for args, words := range map[string]string{
+		"bogus": `unknown command "bogus"`, "receive a --timeout 5": "write 5s", "send a b --url failover:(tcp://a:1)": "failover is not supported yet",
+		"send a b --url tcp://127.0.0.1:1": "OpenWire is not spoken",
+	} {
+		havenmq(t, strings.Fields(args)...).want(t, exitUsage, words)
+	}
+	if got := havenmq(t, "queue", "ls", "--node", "http://127.0.0.1:1"); strings.Contains(got.err, "/api/") || strings.Contains(got.err, "dial tcp") {
+		t.Error(got.err)
+	}
+}
+
 func TestVersion(t *testing.T) {
 	havenmq(t, "--version").want(t, 0, "havenmq "+version)
 }

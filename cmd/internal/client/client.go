@@ -3,11 +3,13 @@ package client
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"net/url"
+	"os"
 	"strings"
 	"time"
 
@@ -68,7 +70,7 @@ func (c *Client) do(ctx context.Context, method, path string, v any) error {
 	}
 	answer, err := c.http.Do(r)
 	if err != nil {
-		return &UnreachableError{c.base, err}
+		return &UnreachableError{c.base, cause(err)}
 	}
 	defer answer.Body.Close()
 	body := io.LimitReader(answer.Body, maxAnswerBytes)
@@ -82,6 +84,23 @@ func (c *Client) do(ctx context.Context, method, path string, v any) error {
 		return fmt.Errorf("%s answered what is not JSON: is it a HavenMQ node's admin address? %w", c.base, err)
 	}
 	return nil
+}
+
+// cause is an error without the URL and the address, which its reader knows.
+func cause(err error) error {
+	var asked *url.Error
+	if errors.As(err, &asked) {
+		err = asked.Err
+	}
+	var dialed *net.OpError
+	if errors.As(err, &dialed) && dialed.Op == "dial" {
+		err = dialed.Err
+	}
+	var call *os.SyscallError
+	if errors.As(err, &call) {
+		err = call.Err
+	}
+	return err
 }
 
 // refusal reads problem+json.

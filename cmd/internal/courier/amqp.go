@@ -3,6 +3,7 @@ package courier
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/url"
 	"time"
 
@@ -40,7 +41,7 @@ func openAMQP(ctx context.Context, u *url.URL) (Conn, error) {
 func (c *amqpConn) Send(ctx context.Context, to core.Destination, m *Message) (err error) {
 	if c.sender == nil || c.to != to {
 		if c.sender, err = c.session.NewSender(ctx, to.String(), &amqp.SenderOptions{SettlementMode: amqp.SenderSettleModeUnsettled.Ptr()}); err != nil {
-			return err
+			return plain(err)
 		}
 		c.to = to
 	}
@@ -59,13 +60,22 @@ func (c *amqpConn) Send(ctx context.Context, to core.Destination, m *Message) (e
 		}
 		out.ApplicationProperties[name] = value
 	}
-	return c.sender.Send(ctx, out, nil)
+	return plain(c.sender.Send(ctx, out, nil))
+}
+
+// plain is the broker's own words, where an error carries them: its condition and description.
+func plain(err error) error {
+	var said *amqp.Error
+	if !errors.As(err, &said) || said == nil {
+		return err
+	}
+	return fmt.Errorf("%s: %s", said.Condition, said.Description)
 }
 
 func (c *amqpConn) Receive(ctx context.Context, from core.Destination) (_ *Message, err error) {
 	if c.receiver == nil {
 		if c.receiver, err = c.session.NewReceiver(ctx, from.String(), &amqp.ReceiverOptions{Credit: -1}); err != nil {
-			return nil, err
+			return nil, plain(err)
 		}
 	}
 	if err := c.receiver.IssueCredit(1); err != nil {

@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/url"
 	"strings"
+	"syscall"
 
 	"github.com/havenmq/havenmq/core"
 )
@@ -50,7 +52,13 @@ var ports = map[string]string{"amqp": "5672", "mqtt": "1883", "stomp": "61613"}
 
 // Parse reads a broker's URL; a missing port is the protocol's own.
 func Parse(text string) (*url.URL, error) {
+	if strings.HasPrefix(text, "failover:") {
+		return nil, fmt.Errorf("%q: failover is not supported yet: name one broker, such as amqp://127.0.0.1:5672", text)
+	}
 	u, err := url.Parse(text)
+	if err == nil && (u.Scheme == "tcp" || u.Scheme == "ssl") {
+		return nil, fmt.Errorf("%q: OpenWire is not spoken: use amqp, mqtt or stomp, such as amqp://127.0.0.1:5672", text)
+	}
 	if err != nil || u.Hostname() == "" {
 		return nil, fmt.Errorf("%q is not the URL of a broker: write one such as amqp://127.0.0.1:5672", text)
 	}
@@ -68,6 +76,9 @@ func Parse(text string) (*url.URL, error) {
 func Open(ctx context.Context, u *url.URL) (Conn, error) {
 	open := map[string]func(context.Context, *url.URL) (Conn, error){"amqp": openAMQP, "mqtt": openMQTT, "stomp": openSTOMP}[u.Scheme]
 	c, err := open(ctx, u)
+	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, syscall.ECONNRESET) {
+		return nil, fmt.Errorf("connecting to %s: what listens there ended the connection (%w): it does not speak %s? wrong port", u.Redacted(), err, u.Scheme)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("connecting to %s: %w: is a node running? `havenmq status` tells; --url names another", u.Redacted(), err)
 	}
