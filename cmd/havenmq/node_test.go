@@ -328,7 +328,12 @@ func TestStopByNode(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	m := regexp.MustCompile(`http://\S+`).Find(log)
+	for _, line := range strings.Split(strings.TrimSpace(string(log)), "\n") {
+		if !json.Valid([]byte(line)) {
+			t.Errorf("a log line is not JSON: %s", line)
+		}
+	}
+	m := regexp.MustCompile(`http://[0-9.:]+`).Find(log)
 	if m == nil {
 		t.Fatalf("no admin URL in %s", log)
 	}

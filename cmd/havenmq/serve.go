@@ -44,11 +44,16 @@ func (c *serveCommand) Run(ctx context.Context, s *streams) error {
 	if _, set := lookup(s.environ, "GOGC"); !set {
 		node.TuneHeap(life)
 	}
-	n, err := node.Start(ctx, node.Options{Config: loaded.Config, Warnings: loaded.Warnings, Version: version, Log: logger(s.err, c.LogLevel)})
+	log := logger(s.err, c.LogLevel)
+	n, err := node.Start(ctx, node.Options{Config: loaded.Config, Warnings: loaded.Warnings, Version: version, Log: log})
 	if err != nil {
 		return err
 	}
-	banner(s.out, loaded.Config, n.Info())
+	if f, ok := s.out.(*os.File); ok && !term.IsTerminal(int(f.Fd())) {
+		announce(log, loaded.Config, n.Info())
+	} else {
+		banner(s.out, loaded.Config, n.Info())
+	}
 	if err := c.tellReady(); err != nil {
 		fmt.Fprintf(s.err, "havenmq: --ready-fd: %v\n", err)
 	}
@@ -93,6 +98,19 @@ func banner(w io.Writer, c *config.Config, i admin.NodeInfo) {
 	}
 	if off := offLoopback(c); len(off) > 0 {
 		fmt.Fprintf(w, "Anybody who can reach this machine may use %s: nobody has to log in.\n", strings.Join(off, ", "))
+	}
+}
+
+// announce is the banner as log records: what is not a terminal is read by programs.
+func announce(log zerolog.Logger, c *config.Config, i admin.NodeInfo) {
+	line := log.Info().Str("version", version).Str("broker", i.BrokerName).Str("role", i.Role).Uint64("epoch", i.Epoch).Str("sync", i.Sync).Str("data", i.DataDirectory)
+	urls := make([]string, 0, len(i.Transports))
+	for _, t := range i.Transports {
+		urls = append(urls, t.URL)
+	}
+	line.Strs("transports", urls).Str("admin", i.Master).Msg("Serving")
+	if off := offLoopback(c); len(off) > 0 {
+		log.Warn().Strs("transports", off).Msg("Anybody who can reach this machine may use these: nobody has to log in")
 	}
 }
 
