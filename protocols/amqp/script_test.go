@@ -45,6 +45,9 @@ func newScript(t *testing.T, o Options, l peer.Limits) *script {
 // TestScripts runs testdata/*.txt. `go test -run Scripts -rewrite` writes what is there now.
 func TestScripts(t *testing.T) {
 	datadriven.Walk(t, "testdata", func(t *testing.T, path string) {
+		if !strings.HasSuffix(path, ".txt") {
+			return
+		}
 		var s *script
 		datadriven.RunTest(t, path, func(t *testing.T, d *datadriven.TestData) string {
 			if d.Cmd == "new" {
