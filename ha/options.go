@@ -1,0 +1,41 @@
+package ha
+
+import (
+	"time"
+
+	"github.com/havenmq/havenmq/persist"
+)
+
+// Options are what a node knows of its cluster: its own configuration, nothing of the others.
+type Options struct {
+	Replicas    int
+	Addr        string // advertised for replication: hostname and port
+	Admin       string // its admin URL
+	Weight      int
+	Sync        persist.Sync
+	Incarnation uint64 // random, of this process
+	NewID       func() persist.ID
+	NewNonce    func() uint64
+	Timing      Timing
+	// Weaken names rules that a simulation leaves out, to see that it notices. Empty in a product.
+	Weaken map[string]bool
+}
+
+// Timing is all that is waited for. None of it carries safety.
+type Timing struct {
+	Heartbeat      time.Duration // between two of one end
+	LinkTimeout    time.Duration // a link without a heartbeat, or whose other end does not hear ours, is lost
+	Lease          time.Duration // without a quorum's heartbeats a master pauses
+	QuorumLost     time.Duration // and steps down
+	ReconnectGrace time.Duration // a replica dials a lost master so long before it suspects it
+	ElectionWait   time.Duration // a candidate that is not the best waits so long for the best
+	SlowReplica    time.Duration // silent with data outstanding: dropped, it resumes
+}
+
+// DefaultTiming is for a network within one site.
+func DefaultTiming() Timing {
+	return Timing{
+		Heartbeat: 100 * time.Millisecond, LinkTimeout: time.Second, Lease: 750 * time.Millisecond, QuorumLost: 2 * time.Second,
+		ReconnectGrace: 300 * time.Millisecond, ElectionWait: time.Second, SlowReplica: 10 * time.Second,
+	}
+}
