@@ -250,5 +250,21 @@ func (c *Conn) SetWriteDeadline(t time.Time) error { return c.socket.SetWriteDea
 // Remote is the other end's address.
 func (c *Conn) Remote() string { return c.socket.RemoteAddr().String() }
 
-// Close ends the connection; what was written before is sent.
-func (c *Conn) Close() error { return c.socket.Close() }
+// CloseWrite says that nothing more comes; Read goes on.
+func (c *Conn) CloseWrite() error {
+	switch s := c.socket.(type) {
+	case *net.TCPConn:
+		return s.CloseWrite()
+	case *tls.Conn:
+		return s.CloseWrite()
+	}
+	return nil
+}
+
+// Close ends the connection at once; what was written before is sent, as far as the other end reads it.
+func (c *Conn) Close() error {
+	if t, ok := c.socket.(*tls.Conn); ok {
+		return t.NetConn().Close() // its own Close waits for a peer that does not read
+	}
+	return c.socket.Close()
+}

@@ -1,0 +1,181 @@
+package rim
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"sync"
+
+	"github.com/havenmq/havenmq/ha"
+)
+
+// tree is an arbiter in memory, shared by the electors of a test's nodes.
+type tree struct {
+	mu       sync.Mutex
+	config   *ha.Config
+	mandate  *ha.Mandate
+	configV  int32
+	mandateV int32
+	members  []ha.Member // Mine is not set here
+	owners   map[string]uint64
+	master   *ha.Announcement
+	masterOf uint64
+	seq      int64
+	sessions uint64
+	electors []*elector
+}
+
+func newTree() *tree {
+	return &tree{owners: map[string]uint64{}, configV: ha.Absent, mandateV: ha.Absent}
+}
+
+// elector is one node's session with the tree.
+type elector struct {
+	t       *tree
+	session uint64 // guarded by t.mu, as is cut
+	cut     bool
+	notify  chan struct{}
+	stop    chan struct{}
+	once    sync.Once
+	done    sync.WaitGroup
+}
+
+func (t *tree) join() *elector {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.sessions++
+	e := &elector{t: t, session: t.sessions, notify: make(chan struct{}, 1), stop: make(chan struct{})}
+	t.electors = append(t.electors, e)
+	return e
+}
+
+func (t *tree) changed() {
+	for _, e := range t.electors {
+		select {
+		case e.notify <- struct{}{}:
+		default:
+		}
+	}
+}
+
+func (e *elector) view() ha.View {
+	t := e.t
+	v := ha.View{Connected: !e.cut, Session: e.session, Config: t.config, Mandate: t.mandate, Master: t.master,
+		ConfigVersion: t.configV, MandateVersion: t.mandateV}
+	for _, m := range t.members {
+		m.Mine = t.owners[m.Name] == e.session
+		v.Members = append(v.Members, m)
+	}
+	return v
+}
+
+func (e *elector) Do(_ context.Context, x ha.Txn) (ha.Outcome, ha.View) {
+	t := e.t
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if e.cut {
+		return ha.Unknown, e.view()
+	}
+	if !e.holds(x) {
+		return ha.Conflict, e.view()
+	}
+	e.apply(x)
+	t.changed()
+	return ha.Done, e.view()
+}
+
+func (t *tree) find(name string) int {
+	return slices.IndexFunc(t.members, func(m ha.Member) bool { return m.Name == name })
+}
+
+func (e *elector) holds(x ha.Txn) bool {
+	t := e.t
+	if x.IfConfig != nil && *x.IfConfig != t.configV || x.IfMandate != nil && *x.IfMandate != t.mandateV {
+		return false
+	}
+	checks := x.IfMembers
+	if x.PutMember != nil && x.Member.Name != "" {
+		checks = append(slices.Clone(checks), x.Member)
+	}
+	for _, c := range checks {
+		if i := t.find(c.Name); i < 0 || t.members[i].Version != c.Version {
+			return false
+		}
+	}
+	for _, name := range x.Drop {
+		if t.find(name) < 0 {
+			return false
+		}
+	}
+	return true
+}
+
+func (e *elector) apply(x ha.Txn) {
+	t := e.t
+	if x.SetConfig != nil {
+		t.config = x.SetConfig
+		t.configV++
+	}
+	if x.SetMandate != nil {
+		t.mandate = x.SetMandate
+		t.mandateV++
+	}
+	for _, name := range x.Drop {
+		i := t.find(name)
+		t.members = slices.Delete(slices.Clone(t.members), i, i+1)
+	}
+	if x.PutMember != nil {
+		if i := t.find(x.Member.Name); i >= 0 {
+			t.members = slices.Clone(t.members)
+			t.members[i].Version++
+			t.members[i].Row = *x.PutMember
+		} else {
+			t.seq++
+			name := fmt.Sprintf("m-%d", t.seq)
+			t.owners[name] = e.session
+			t.members = append(slices.Clone(t.members), ha.Member{Name: name, Seq: t.seq, Row: *x.PutMember})
+		}
+	}
+	if x.Withdraw && t.masterOf == e.session {
+		t.master = nil
+	}
+	if x.Announce != nil {
+		t.master, t.masterOf = x.Announce, e.session
+	}
+}
+
+func (e *elector) Watch(f func(ha.View)) {
+	e.done.Go(func() {
+		for {
+			e.t.mu.Lock()
+			v := e.view()
+			e.t.mu.Unlock()
+			f(v)
+			select {
+			case <-e.notify:
+			case <-e.stop:
+				return
+			}
+		}
+	})
+}
+
+// Close ends the session: its ephemeral rows go.
+func (e *elector) Close() error {
+	e.expire()
+	e.once.Do(func() { close(e.stop) })
+	e.done.Wait()
+	return nil
+}
+
+func (e *elector) expire() {
+	t := e.t
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.members = slices.DeleteFunc(slices.Clone(t.members), func(m ha.Member) bool { return t.owners[m.Name] == e.session })
+	if t.masterOf == e.session {
+		t.master = nil
+	}
+	t.electors = slices.DeleteFunc(slices.Clone(t.electors), func(x *elector) bool { return x == e })
+	t.changed()
+}

@@ -1,0 +1,111 @@
+package rim
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/havenmq/havenmq/ha"
+	"github.com/havenmq/havenmq/ha/wire"
+	"github.com/havenmq/havenmq/persist"
+)
+
+// feed streams the log to one replica. Its link's writer owns it.
+type feed struct {
+	stream *ha.Stream // nil: nothing
+	store  *persist.Store
+	pin    *persist.Pin
+	next   persist.Pos
+	buf    []byte // room for a frame's head, then batches
+}
+
+// startStream has a link's writer stream. mu is held.
+func (r *Rim) startStream(a ha.Stream) {
+	p := r.peers[a.Link]
+	if p == nil {
+		return
+	}
+	p.acked.Store(uint64(a.From))
+	p.mu.Lock()
+	if !p.parting && !p.gone {
+		p.stream = &a
+	}
+	p.mu.Unlock()
+	if !slices.Contains(*r.streams.Load(), p) {
+		r.setStreams(append(slices.Clone(*r.streams.Load()), p))
+	}
+	p.signal()
+}
+
+// unstream forgets a link that has ended. mu is held.
+func (r *Rim) unstream(p *peer) {
+	if list := *r.streams.Load(); slices.Contains(list, p) {
+		r.setStreams(slices.DeleteFunc(slices.Clone(list), func(x *peer) bool { return x == p }))
+	}
+}
+
+func (r *Rim) setStreams(list []*peer) { r.streams.Store(&list) }
+
+// written is told by the store's committer that the log's file has grown.
+func (r *Rim) written() {
+	for _, p := range *r.streams.Load() {
+		p.signal()
+	}
+}
+
+// turnTo begins a stream, unless it is the present one. The log may have been trimmed since the machine looked: the
+// link ends then, and the replica says hello again.
+func (f *feed) turnTo(p *peer, stream *ha.Stream) error {
+	if f.stream == stream {
+		return nil
+	}
+	f.close()
+	s := p.r.store.Load()
+	if stream == nil || s == nil {
+		return nil
+	}
+	pin, err := s.Pin(stream.From)
+	if err != nil {
+		return fmt.Errorf("streaming the log from position %d: %w", stream.From, err)
+	}
+	f.stream, f.store, f.pin, f.next = stream, s, pin, stream.From
+	return nil
+}
+
+// send reads and writes one chunk, if there is one and the window is open. more: look again.
+func (f *feed) send(p *peer) (more bool, err error) {
+	if f.stream == nil {
+		return false, nil
+	}
+	r, acked := p.r, persist.Pos(p.acked.Load())
+	f.pin.Move(acked)
+	if f.next >= f.store.Received() || f.next >= acked+persist.Pos(r.o.WindowBytes) {
+		return false, nil
+	}
+	if f.buf == nil {
+		f.buf = make([]byte, wire.AppendBytes, 64<<10)
+	}
+	b, err := f.store.ReadBatches(f.next, r.o.ChunkBytes, f.buf[:wire.AppendBytes])
+	if err != nil {
+		return false, fmt.Errorf("reading the log at position %d: %w", f.next, err)
+	}
+	n := len(b) - wire.AppendBytes
+	if n <= 0 {
+		return false, nil
+	}
+	wire.PutAppend(b[:0], f.stream.Epoch, f.next, persist.Pos(r.commitAt.Load()), n)
+	if err := p.conn.Write(b); err != nil {
+		return false, err
+	}
+	f.next += persist.Pos(n)
+	if cap(b) <= 2*r.o.ChunkBytes {
+		f.buf = b
+	}
+	return true, nil
+}
+
+func (f *feed) close() {
+	if f.stream != nil {
+		f.pin.Release()
+		f.stream, f.store, f.pin = nil, nil, nil
+	}
+}
