@@ -13,6 +13,7 @@ type writer struct {
 	room     Pos // positions up to here fit into the active segment
 	work     []*logBatch
 	asked    bool // for the next segment
+	hasty    bool // for want of room nothing waits: the master's batches are refused
 	memAcked bool
 	units    uint64 // taken, in all
 	messages uint64 // of these, such as make the store grow
@@ -132,6 +133,9 @@ func (l *Log) round() error {
 		if err := l.writeBatch(b); err != nil {
 			return err
 		}
+	}
+	if l.written != nil {
+		l.written()
 	}
 	if disk {
 		start := time.Now()

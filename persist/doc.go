@@ -155,6 +155,13 @@
 // (lazy.go). While the committer syncs, the next batch fills: that is the group commit. When messages come in a stream, the
 // committer lets it fill a little longer (pace.go).
 //
+// # Following a master
+//
+// A store that does not lead takes a master's batches raw: Write, Sync and Truncate (follow.go), from one goroutine of the
+// caller's, which owns writer meanwhile; the committer is idle then. Advance says what is committed, and the applier reads
+// it from the file. ReadBatches and Pin (ship.go) are the other end: any goroutine reads whole batches from the files of a
+// store that leads, and holds them against trimming. Segments begin where the master's do, whatever their files' sizes.
+//
 // # Invariants
 //
 //   - start ≤ committed ≤ received ≤ end; synced ≤ received. committed counts what is applied too; none moves back.
@@ -181,6 +188,7 @@
 //	applier.turn → Index.flushing (an overlay that is too large) and Index.mu
 //	reportMu → whatever Progress locks
 //	metaFile.write → metaFile.mu
+//	applier.turn → Log.mu (Truncate, which holds it over I/O: nothing is applied meanwhile)
 //
 // Index.mu is let go of while the applier reads LevelDB: nobody else changes what it is changing. Index.flushing is held
 // over the write of what is frozen; Log.mu is never taken under Index.mu.

@@ -16,6 +16,8 @@ var (
 	ErrInvalid = errors.New("the unit holds an operation that cannot be")
 	// ErrClosed refuses everything: the store was closed, has failed, or does not lead.
 	ErrClosed = errors.New("the store is closed for appends")
+	// ErrMisfit refuses batches of a master that do not continue this log.
+	ErrMisfit = errors.New("the batches do not continue this log")
 	// ErrNotFound says that the log holds no such record.
 	ErrNotFound = errors.New("the log holds no such record")
 )

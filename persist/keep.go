@@ -100,10 +100,12 @@ func (l *Log) dropSegmentsBelow(p Pos) error {
 	if p >= l.syncedEnd() {
 		return fmt.Errorf("dropping segments below %d: nothing behind it is synced; a crash would leave no log", p)
 	}
+	if !l.pins.passes(p, &l.start) {
+		return nil // a later look will find it so
+	}
 	if err := l.meta.update(func(m *Meta) { m.LogStart = p }); err != nil {
 		return err
 	}
-	l.start.Store(uint64(p))
 	var errs []error
 	for _, g := range l.segs.takeBelow(p) {
 		errs = append(errs, l.fs.Remove(l.segs.name(g.first)))

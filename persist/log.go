@@ -48,6 +48,8 @@ type Log struct {
 	now        func() time.Time
 	logf       func(format string, args ...any)
 	fatal      func(error)
+	written    func()
+	pins       pinSet
 
 	mu        sync.Mutex
 	tail      []*logBatch // appended and not applied, or held; only the last may be open

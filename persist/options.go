@@ -28,6 +28,7 @@ type Options struct {
 	ReserveBytes int64       // DefaultReserveBytes by default; negative none
 	MemoryBytes  int64       // for the index's overlay and caches; 0 leaves the choice to it
 	Progress     Progress    // by default this node counts alone
+	Written      func()      // called by the committer whenever the log's file has grown, before it is synced; must be quick
 	Fatal        func(error) // told once, from any goroutine, that the store has failed; must not call it
 	Logf         func(format string, args ...any)
 	Now          func() time.Time

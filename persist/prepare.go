@@ -38,13 +38,14 @@ type preparer struct {
 	reserved bool
 }
 
-// prepareRequest asks for one of three things: with reply, a file of at least need bytes; with shrink, that the segment
+// prepareRequest asks for one of four things: with fence, that it be closed when all before it is done; with reply, a file of at least need bytes; with shrink, that the segment
 // gives back what lies behind shrinkTo; with neither, that a file is made ready for later.
 type prepareRequest struct {
 	need     int64
 	reply    chan<- prepared
 	shrink   *segment
 	shrinkTo int64
+	fence    chan<- struct{}
 }
 
 type prepared struct {
@@ -101,6 +102,8 @@ func (p *preparer) discard() {
 
 func (p *preparer) serve(r prepareRequest, segs *segmentSet) {
 	switch {
+	case r.fence != nil:
+		close(r.fence)
 	case r.reply != nil:
 		r.reply <- p.take(r.need)
 	case r.shrink != nil:

@@ -61,6 +61,14 @@ func (l *Log) withRoom(f func() error) error {
 	})
 }
 
+// orWait does f for the writer, which waits for room unless it writes what a master sent.
+func (l *Log) orWait(f func() error) error {
+	if l.write.hasty {
+		return f()
+	}
+	return l.untilRoom(f)
+}
+
 // rotate makes the segment that begins with b. The one before is synced first, so that damage in it is never taken for
 // a torn tail; the new one's name is on disk before anything in it counts.
 func (l *Log) rotate(b *logBatch) error {
@@ -71,7 +79,7 @@ func (l *Log) rotate(b *logBatch) error {
 		}
 	}
 	var next prepared
-	err := l.untilRoom(func() error {
+	err := l.orWait(func() error {
 		reply := make(chan prepared, 1)
 		l.prep.requests <- prepareRequest{need: segmentHeaderBytes + int64(len(b.buf)), reply: reply}
 		next = <-reply
@@ -81,6 +89,10 @@ func (l *Log) rotate(b *logBatch) error {
 		return err
 	}
 	if err := l.install(&next, b.base); err != nil {
+		if isFull(err) {
+			next.file.Close() // it holds nothing; what is left of it the next start removes
+			l.fs.Remove(next.name)
+		}
 		return fmt.Errorf("making %s: %w", l.segs.name(b.base), err)
 	}
 	if w.active != nil {
@@ -102,7 +114,7 @@ func (l *Log) install(next *prepared, first Pos) error {
 		func() error { return l.fs.SyncDir(l.dir) },
 	}
 	for _, step := range steps {
-		if err := l.untilRoom(step); err != nil {
+		if err := l.orWait(step); err != nil {
 			return err
 		}
 	}

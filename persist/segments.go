@@ -12,10 +12,11 @@ const maxOpenSegments = 64
 // segment is one file of the log. Its set's lock guards what changes.
 type segment struct {
 	first Pos
-	end   Pos   // of its positions; maxPos while it is the last
-	bytes int64 // of the file
-	file  File  // nil while closed
-	pins  int   // users of file
+	end   Pos    // of its positions; maxPos while it is the last
+	bytes int64  // of the file
+	file  File   // nil while closed
+	old   []File // handles that file replaced; closed with it
+	pins  int    // users of file
 	used  uint64
 	held  bool // pinned by the committer, which writes it
 	gone  bool // unlinked: close it with the last pin
@@ -104,6 +105,10 @@ func (s *segmentSet) evict() bool {
 
 // shut closes a file that nobody uses. Nothing unsynced can hang on it, so its error means nothing.
 func (s *segmentSet) shut(g *segment) {
+	for _, f := range g.old {
+		f.Close()
+	}
+	g.old = nil
 	if g.file != nil {
 		g.file.Close()
 		g.file = nil
@@ -159,6 +164,56 @@ func (s *segmentSet) takeBelow(p Pos) []*segment {
 		}
 	}
 	return out
+}
+
+// takeFrom removes from the set, and returns, the segments that begin at or behind p. The first one stays, unless p is 0.
+func (s *segmentSet) takeFrom(p Pos) []*segment {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	n := len(s.list)
+	for n > 0 && s.list[n-1].first >= p && (n > 1 || p == 0) {
+		n--
+	}
+	out := append([]*segment(nil), s.list[n:]...)
+	s.list = s.list[:n]
+	for _, g := range out {
+		g.gone = true
+		if g.held {
+			g.held = false
+			g.pins--
+		}
+		if g.pins == 0 {
+			s.shut(g)
+		}
+	}
+	return out
+}
+
+// last is the segment that is being written, nil in an empty log.
+func (s *segmentSet) last() *segment {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.list) == 0 {
+		return nil
+	}
+	return s.list[len(s.list)-1]
+}
+
+// reopen makes g, the last segment, the one that f writes.
+func (s *segmentSet) reopen(g *segment, f File) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	g.end = maxPos
+	if g.file != nil {
+		g.old = append(g.old, g.file)
+	} else {
+		s.opened()
+	}
+	g.file = f
+	if !g.held {
+		g.held = true
+		g.pins++
+	}
 }
 
 // around returns the bounds of the segment that p lies in.
