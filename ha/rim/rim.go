@@ -39,9 +39,9 @@ type Rim struct {
 	binding   context.CancelFunc // of the goroutine that tries to listen
 
 	store    atomic.Pointer[persist.Store] // nil while it is being opened anew
-	incoming atomic.Pointer[persist.Incoming]
-	streams  atomic.Pointer[[]*peer] // those that stream; replaced, never changed
-	commitAt atomic.Uint64           // commit, for streams
+	incoming atomic.Pointer[persist.Store] // the log in incoming/, nil if there is none
+	streams  atomic.Pointer[[]*peer]       // those that stream; replaced, never changed
+	commitAt atomic.Uint64                 // commit, for streams
 	timer    *time.Timer
 	disk     *queue[diskWork]
 	asks     *queue[ha.Transact]

@@ -18,19 +18,20 @@ type follower interface {
 }
 
 func (r *Rim) follower(incoming bool) follower {
+	s := r.store.Load()
 	if incoming {
+		s = r.incoming.Load()
+	}
+	if s == nil {
 		return nil
 	}
-	if s := r.store.Load(); s != nil {
-		return s
-	}
-	return nil
+	return s
 }
 
 // openStore opens the store and says what it holds.
 func (r *Rim) openStore() (ha.Boot, error) {
 	o := r.o.Store
-	o.Progress, o.Written, o.Fatal, o.Tolerant = (*progress)(r), r.written, r.fatal, true
+	o.Progress, o.Written, o.Fatal = (*progress)(r), r.written, r.fatal
 	s, err := persist.Open(o)
 	if err != nil {
 		return ha.Boot{}, err
