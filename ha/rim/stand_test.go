@@ -9,19 +9,18 @@ import (
 
 // stand is the smallest machine that replicates: it leads epoch 1 or follows a fixed master. Nothing is elected.
 type stand struct {
-	o        ha.Options
-	boot     ha.Boot
-	master   string // to be dialed; empty: this one leads
-	m        *ha.Master
-	seats    map[ha.Link]int
-	commit   persist.Pos
-	end      persist.Pos
-	synced   persist.Pos
-	link     ha.Link
-	wake     time.Duration
-	seq      uint64
-	out      []ha.Action
-	received persist.Pos
+	o      ha.Options
+	boot   ha.Boot
+	master string // to be dialed; empty: this one leads
+	m      *ha.Master
+	seats  map[ha.Link]int
+	commit persist.Pos
+	end    persist.Pos
+	synced persist.Pos
+	link   ha.Link
+	wake   time.Duration
+	seq    uint64
+	out    []ha.Action
 }
 
 func (s *stand) Wake() time.Duration { return s.wake }
