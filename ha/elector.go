@@ -39,6 +39,9 @@ type View struct {
 	Mandate   *Mandate
 	Members   []Member // in order of Seq
 	Master    *Announcement
+	// Serial counts the views that this elector has made, from 1: a lower one is older. 0: it does not count, and hands
+	// them out in order.
+	Serial uint64
 	// Versions to be checked; meaningless where the row is missing.
 	ConfigVersion, MandateVersion int32
 }

@@ -48,10 +48,11 @@ type (
 		Full     bool
 		Misfit   bool
 	}
-	// Synced says how far the log is on disk.
+	// Synced says how far the log is on disk. History is there if an epoch has begun in what was written since the last.
 	Synced struct {
 		Incoming bool
 		Synced   persist.Pos
+		History  []persist.EpochStart
 	}
 	// Truncated says that the log ends at Cut now.
 	Truncated struct {
@@ -59,10 +60,12 @@ type (
 		Cut      persist.Pos
 		History  []persist.EpochStart
 	}
-	// Applied says how far the index is. A hint: it comes now and then.
+	// Applied says how far the index is, and where the log begins. A hint: it comes now and then, and at once to a master
+	// that has committed its epoch's beginning.
 	Applied struct {
 		Incoming bool
 		Applied  persist.Pos
+		Start    persist.Pos
 	}
 	// IncomingStarted says that incoming/ is empty and begins at Start.
 	IncomingStarted struct{ Start persist.Pos }

@@ -97,3 +97,6 @@ func (m *Master) nth(n int, synced, othersOnly bool) persist.Pos {
 	slices.Sort(ends)
 	return ends[len(ends)-n]
 }
+
+// Forget drops what a seat is known to hold: another node has taken it. What is committed stays so.
+func (m *Master) Forget(seat int) { m.seats[seat] = held{} }

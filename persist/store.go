@@ -286,6 +286,13 @@ func (s *Store) History() []EpochStart {
 	return append([]EpochStart(nil), s.history...)
 }
 
+// Epoch is that of the log's last batch, 0 in an empty log.
+func (l *Log) Epoch() uint64 {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.epoch
+}
+
 // Stats says what the log has written since Open.
 func (s *Store) Stats() Stats {
 	return Stats{Batches: s.stats.batches.Load(), Units: s.stats.units.Load(), Syncs: s.stats.syncs.Load(), Bytes: s.stats.bytes.Load()}

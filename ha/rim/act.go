@@ -120,9 +120,9 @@ func (r *Rim) tellApplied() {
 	if s == nil {
 		return
 	}
-	if p := s.Committed(); p != r.applied {
-		r.applied = p
-		r.stepLocked(ha.Applied{Applied: p})
+	if p, start := s.Committed(), s.Start(); p != r.applied || start != r.start {
+		r.applied, r.start = p, start
+		r.stepLocked(ha.Applied{Applied: p, Start: start})
 	}
 }
 

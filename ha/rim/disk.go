@@ -116,7 +116,11 @@ func (r *Rim) endRun(l follower, wrote ha.Wrote, any, sync bool) error {
 	if err := l.Sync(); err != nil {
 		return err
 	}
-	r.step(ha.Synced{Incoming: wrote.Incoming, Synced: l.Synced()})
+	e := ha.Synced{Incoming: wrote.Incoming, Synced: l.Synced()}
+	if epoch := l.Epoch(); epoch != r.epoch || wrote.Incoming != r.epochIn {
+		r.epoch, r.epochIn, e.History = epoch, wrote.Incoming, l.History()
+	}
+	r.step(e)
 	return nil
 }
 
@@ -188,6 +192,7 @@ func (r *Rim) truncate(a ha.Truncate) error {
 	if err := l.Truncate(a.Cut); err != nil {
 		return fmt.Errorf("truncating the log to position %d: %w", a.Cut, err)
 	}
+	r.epoch, r.epochIn = l.Epoch(), a.Incoming
 	r.step(ha.Truncated{Incoming: a.Incoming, Cut: a.Cut, History: l.History()})
 	return nil
 }

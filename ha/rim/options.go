@@ -72,6 +72,9 @@ func (o *Options) fill() error {
 	if o.ChunkBytes <= 0 {
 		o.ChunkBytes = DefaultChunk
 	}
+	if o.machine == nil {
+		o.machine = func(n ha.Options, b ha.Boot) machine { return ha.NewNode(n, b) }
+	}
 	if o.Tell == nil {
 		o.Tell = func(ha.Level, string) {}
 	}

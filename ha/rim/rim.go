@@ -29,6 +29,7 @@ type Rim struct {
 	commit    persist.Pos
 	confirm   persist.Pos
 	applied   persist.Pos // last told
+	start     persist.Pos // last told
 	awaiting  bool        // a waiter for the index is with the store
 	peers     map[ha.Link]*peer
 	lastLink  ha.Link
@@ -48,6 +49,8 @@ type Rim struct {
 	roles    *queue[func()]
 	tells    *queue[ha.Tell]
 	intake   *intake
+	epoch    uint64         // the disk goroutine's: of the log whose history was told last,
+	epochIn  bool           // and whether that was incoming/
 	working  sync.WaitGroup // clock, disk, arbiter, roles
 	telling  sync.WaitGroup // the teller
 	linked   sync.WaitGroup // those of links, listener and dialer

@@ -205,3 +205,9 @@ func stopNode(t *testing.T, r *Rim, force bool) error {
 	defer cancel()
 	return r.Stop(ctx, force)
 }
+
+func stopGently(r *Rim) error {
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	return r.Stop(ctx, false)
+}

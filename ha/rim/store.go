@@ -15,6 +15,7 @@ type follower interface {
 	Received() persist.Pos
 	Synced() persist.Pos
 	History() []persist.EpochStart
+	Epoch() uint64
 }
 
 func (r *Rim) follower(incoming bool) follower {
@@ -72,6 +73,7 @@ func (r *Rim) opened() error {
 	defer r.mu.Unlock()
 	r.commit, r.confirm, r.applied, r.awaiting = boot.Committed, boot.Committed, boot.Committed, false
 	r.commitAt.Store(uint64(r.commit))
+	r.leading, r.epoch = false, 0
 	r.stepLocked(ha.Opened{Boot: boot})
 	return nil
 }

@@ -1,0 +1,106 @@
+package ha
+
+import (
+	"fmt"
+	"slices"
+	"time"
+)
+
+// leadTime does what time brings to a master.
+func (n *Node) leadTime() {
+	l := &n.lead
+	if n.phase == taking {
+		n.again(n.o.Timing.QuorumLost)
+		return
+	}
+	if n.phase != leading {
+		return
+	}
+	for i := range l.peers {
+		p := &l.peers[i]
+		if p.link == 0 {
+			continue
+		}
+		why := p.beats.dead(n.now, n.o.Timing.LinkTimeout)
+		if p.synced >= n.disk.received {
+			p.movedAt = n.now
+		}
+		if n.now-p.movedAt > n.o.Timing.SlowReplica && !p.full {
+			why = "it has acknowledged nothing for a while"
+		}
+		if why != "" {
+			n.do(Hang{p.link})
+			l.lost(n, p.link, why)
+		}
+	}
+	n.lease()
+	n.tellWaiting()
+}
+
+// silence is how long ago a quorum was last known to hear this master.
+func (n *Node) silence() time.Duration {
+	l := &n.lead
+	q := n.view.Config.Quorum()
+	if q <= 1 {
+		return 0
+	}
+	heard := make([]time.Duration, 0, len(l.peers))
+	for i := range l.peers {
+		if p := &l.peers[i]; p.link != 0 && p.attached {
+			heard = append(heard, p.beats.echoAt)
+		}
+	}
+	if len(heard) < q-1 {
+		return n.now - l.leaseFrom
+	}
+	slices.Sort(heard)
+	l.leaseFrom = max(l.leaseFrom, heard[len(heard)-(q-1)])
+	return n.now - l.leaseFrom
+}
+
+// lease pauses a master that a quorum does not hear, and ends it when that lasts.
+func (n *Node) lease() {
+	l := &n.lead
+	if n.phase != leading || n.weak("lease") {
+		return
+	}
+	silence := n.silence()
+	limit := n.o.Timing.QuorumLost
+	if !l.served {
+		limit *= 3 // replicas are on their way
+	}
+	switch {
+	case silence > limit:
+		n.stepDown("no quorum of replicas is left")
+	case l.serving && silence > n.o.Timing.Lease && !l.paused:
+		l.paused = true
+		n.tell(Warn, "no quorum of replicas is heard: producers and consumers wait")
+		n.do(Pause{On: true})
+	case l.paused && silence <= n.o.Timing.Lease:
+		l.paused = false
+		n.tell(Info, "a quorum of replicas is heard again")
+		n.do(Pause{On: false})
+	}
+}
+
+// tellWaiting says what a master waits for that cannot commit.
+func (n *Node) tellWaiting() {
+	l := &n.lead
+	if l.m.Commit() >= n.disk.received {
+		l.waitTold = n.now
+		return
+	}
+	if n.now-l.waitTold < time.Second {
+		return
+	}
+	attached := 0
+	for i := range l.peers {
+		if l.peers[i].attached {
+			attached++
+		}
+	}
+	if missing := n.view.Config.Quorum() - 1 - attached; missing > 0 {
+		l.waitTold = n.now
+		n.tell(Warn, fmt.Sprintf("Store update waiting on %d replica(s) to catch up to log position %d", missing, n.disk.received))
+	}
+}

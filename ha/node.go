@@ -1,0 +1,217 @@
+package ha
+
+import (
+	"math"
+	"time"
+
+	"github.com/havenmq/havenmq/persist"
+)
+
+// phase is what a node is about.
+type phase uint8
+
+const (
+	seeking   phase = iota // looks for a master, follows one, or waits for a quorum that has lost it
+	freezing               // the promise is on its way to the disk
+	frozen                 // promised; its vote stands, or is being published
+	taking                 // has won an epoch and begins it: Lead is under way
+	leading                // the epoch has begun
+	yielding               // steps down: StopServing, then Reopen
+	switching              // incoming/ takes the store's place
+	gone                   // Exit was asked for
+)
+
+// Node is one member of a cluster: a pure machine for all roles. One goroutine steps it.
+type Node struct {
+	o      Options
+	now    time.Duration
+	out    []Action
+	phase  phase
+	disk   holdings
+	view   View
+	asked  *asked // the Transact under way
+	lastID uint64
+	seat   int    // in view.Config; -1 none
+	gen    uint64 // of the seat
+	unsure *asked // an election of which it is not known how it ended
+	look   bool   // the arbiter is to be asked how things stand, not before lookAt
+	lookAt time.Duration
+
+	remembered bool // the meta says what the claim says
+	claiming   bool // Remember is under way
+	promise    uint64
+
+	up        uplink // a replica's link to its master
+	suspect   uint64 // the epoch whose master is lost; meaningful with suspects
+	suspects  bool
+	handed    bool       // by a HandOver: no grace
+	heir      persist.ID // preferred by it
+	frozenAt  time.Duration
+	lead      leadership
+	leave     leaving
+	beatAt    time.Duration // when heartbeats are due
+	retryAt   time.Duration // when to look again at what only time changes
+	told      string        // the last line that says why nothing happens
+	warnedAt  time.Duration
+	exitCode  int
+	knowsTree bool // a view has come
+}
+
+// holdings is what is on this node's disk, as far as is known.
+type holdings struct {
+	meta             persist.Meta
+	damaged          bool
+	start            persist.Pos
+	received, synced persist.Pos
+	applied          persist.Pos
+	history          []persist.EpochStart
+	incoming         *Boot
+}
+
+// NewNode makes the machine of a node whose store holds boot.
+func NewNode(o Options, boot Boot) *Node {
+	n := &Node{o: o, seat: -1}
+	n.takeBoot(boot)
+	n.promise = boot.Meta.Promised
+	return n
+}
+
+func (n *Node) takeBoot(b Boot) {
+	n.disk = holdings{meta: b.Meta, damaged: b.Damaged, start: b.Start, received: b.Received, synced: b.Synced, applied: b.Committed,
+		history: b.History, incoming: b.Incoming}
+	n.promise = max(n.promise, b.Meta.Promised)
+}
+
+// blank says that the log has never held anything.
+func (d *holdings) blank() bool { return d.received == 0 && !d.damaged && len(d.history) == 0 }
+
+// lastEpoch is that of the log's last batch.
+func (d *holdings) lastEpoch() uint64 {
+	if len(d.history) == 0 {
+		return 0
+	}
+	return d.history[len(d.history)-1].Epoch
+}
+
+func (n *Node) do(a ...Action) { n.out = append(n.out, a...) }
+
+// Step takes in an event and answers with what is to be done. now never goes back. The slice is good until the next Step.
+func (n *Node) Step(now time.Duration, e Event) []Action {
+	clear(n.out)
+	n.now, n.out = max(now, n.now), n.out[:0]
+	if n.phase == gone {
+		return nil
+	}
+	switch e := e.(type) {
+	case Got:
+		n.got(e)
+		return n.out // the arbiter is asked for nothing because of a frame, but by what follows it
+	case Advanced:
+		n.advanced(e)
+		return n.out
+	case Applied:
+		n.appliedTo(e)
+	case Wrote:
+		n.wrote(e)
+		return n.out
+	case Synced:
+		n.synced(e)
+	case Tick:
+		n.tick()
+	case Seen:
+		n.see(e.View)
+	case Answered:
+		n.answered(e)
+	default:
+		n.stepRare(e)
+	}
+	n.consider()
+	return n.out
+}
+
+func (n *Node) stepRare(e Event) {
+	switch e := e.(type) {
+	case Promised:
+		n.promisedTo(e.Epoch)
+	case Remembered:
+		n.rememberedAs(e.ID)
+	case Truncated:
+		n.truncated(e)
+	case IncomingStarted:
+		n.incomingStarted(e.Start)
+	case IncomingDropped: // it is forgotten already
+	case Opened:
+		n.opened(e.Boot)
+	case Led:
+		n.led(e)
+	case Dialed:
+		n.dialed(e)
+	case DialFailed:
+		n.dialFailed(e)
+	case Lost:
+		n.lost(e)
+	case Served:
+		n.served(e.Epoch)
+	case Withdrawn:
+		n.withdrawn()
+	case StopAsked:
+		n.stopAsked(e.Force)
+	case PromoteAsked:
+		n.promoteAsked(e.To)
+	}
+}
+
+// Wake says when a Tick is due at the latest.
+func (n *Node) Wake() time.Duration {
+	if n.phase == gone {
+		return math.MaxInt64
+	}
+	return min(n.beatAt, n.retryAt)
+}
+
+// again has the machine look again in d at the latest.
+func (n *Node) again(d time.Duration) { n.retryAt = min(n.retryAt, n.now+max(d, time.Millisecond)) }
+
+func (n *Node) tick() {
+	n.retryAt = math.MaxInt64
+	if n.now >= n.beatAt {
+		n.beatAt = n.now + n.o.Timing.Heartbeat
+		n.beat()
+	}
+	n.followTime()
+	n.thaw()
+	n.leadTime()
+	n.leaveTime()
+}
+
+// beat sends heartbeats on all links.
+func (n *Node) beat() {
+	n.upBeat()
+	n.leadBeat()
+}
+
+// exit ends the process.
+func (n *Node) exit(code int, reason string) {
+	if n.phase == gone {
+		return
+	}
+	n.phase, n.exitCode = gone, code
+	if code != 0 {
+		n.do(Tell{Alarm, reason})
+	}
+	n.do(Exit{Code: code, Reason: reason})
+}
+
+// tell writes a line.
+func (n *Node) tell(l Level, text string) { n.do(Tell{l, text}) }
+
+// explain writes a line that says why nothing happens, once, and again when another came between or a while has passed.
+func (n *Node) explain(l Level, text string) {
+	if n.told == text && n.now < n.warnedAt+10*time.Second {
+		return
+	}
+	n.told, n.warnedAt = text, n.now
+	n.tell(l, text)
+}
+
+func (n *Node) weak(rule string) bool { return n.o.Weaken[rule] }

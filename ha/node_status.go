@@ -1,0 +1,81 @@
+package ha
+
+import "time"
+
+// Status is how this node sees itself and its cluster at now.
+func (n *Node) Status(now time.Duration) Status {
+	d := &n.disk
+	s := Status{Role: n.role(), Epoch: n.promise, NodeID: d.meta.NodeID, ClusterID: d.meta.ClusterID, Voter: d.meta.Voter, Paused: n.lead.paused,
+		Received: d.received, Synced: d.synced, Committed: d.applied, Connected: n.view.Connected}
+	if m := n.view.Mandate; m != nil {
+		s.Master = Announcement{NodeID: m.Leader, Epoch: m.Epoch, Addr: m.Addr}
+	}
+	if a := n.view.Master; a != nil {
+		s.Master = *a
+	}
+	u := &n.up
+	if u.stalled {
+		s.Epoch, s.Progress = u.epoch, Progress{u.from, u.synced, u.voterAt}
+	}
+	if n.phase == leading {
+		s.Epoch, s.Committed = n.lead.epoch, n.lead.commit
+	}
+	s.Peers = n.peerStatus(now)
+	s.Warnings = n.warnings()
+	return s
+}
+
+func (n *Node) role() Role {
+	switch {
+	case n.phase == leading && n.lead.serving:
+		return RoleMaster
+	case n.phase == leading || n.phase == taking:
+		return RoleRecovering
+	case n.phase == seeking && n.up.attached:
+		return RoleReplica
+	case n.phase == seeking && n.up.link != 0 || n.phase == switching:
+		return RoleAttaching
+	}
+	return RoleElecting
+}
+
+func (n *Node) peerStatus(now time.Duration) (out []PeerStatus) {
+	c := n.view.Config
+	if c == nil {
+		return nil
+	}
+	for i, seat := range c.Seats {
+		if seat.NodeID == n.disk.meta.NodeID {
+			continue
+		}
+		p := PeerStatus{NodeID: seat.NodeID, Addr: seat.Addr, Generation: seat.Generation, SilentMs: -1}
+		for _, m := range n.view.Members {
+			if m.Row.NodeID == seat.NodeID {
+				p.State, p.Voter, p.Admin = m.Row.State, m.Row.Voter, m.Row.Admin
+			}
+		}
+		if n.phase == leading && i < len(n.lead.peers) {
+			x := &n.lead.peers[i]
+			p.Attached, p.Voter, p.Received, p.Synced = x.attached, x.voter, x.received, x.synced
+			p.LagBytes = uint64(max(n.disk.received, x.synced) - x.synced)
+			if x.link != 0 {
+				p.SilentMs = (now - x.beats.heardAt).Milliseconds()
+			}
+		}
+		out = append(out, p)
+	}
+	return out
+}
+
+func (n *Node) warnings() (out []string) {
+	if n.knowsTree && !n.view.Connected {
+		out = append(out, "ZooKeeper cannot be reached: nobody can be elected")
+	}
+	if n.disk.damaged {
+		out = append(out, "this node's log is damaged: it has no vote until it has fetched the log anew")
+	}
+	if n.up.full {
+		out = append(out, "the disk is full: this node takes nothing more until there is room")
+	}
+	return out
+}

@@ -1,0 +1,256 @@
+package ha
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/havenmq/havenmq/persist"
+)
+
+// attach begins to follow: the log is cut to what it has in common with the master's. Until the promise and the cut are
+// on disk nothing counts, but what comes is written behind them.
+func (n *Node) attach(f Attach) {
+	u, d := &n.up, &n.disk
+	switch {
+	case f.Epoch < n.promise:
+		n.do(Send{u.link, Reject{Epoch: f.Epoch, Promised: n.promise, Reason: "a later epoch was promised"}})
+		n.hangUp()
+		return
+	case u.stalled:
+		n.hangUp()
+		return
+	case f.Restart || d.damaged && d.incoming == nil:
+		n.restart(f)
+		return
+	case d.incoming != nil && f.Cut < d.incoming.Start:
+		d.incoming = nil
+		n.do(DropIncoming{})
+		n.hello()
+		return
+	case d.incoming == nil && f.Cut < min(max(d.meta.CommitHint, d.applied), d.received) && d.meta.Voter && !n.weak("truncate-committed"):
+		n.exit(3, fmt.Sprintf("the master of epoch %d would cut this log at position %d, and it is committed up to %d: stop the cluster and see `havenmq cluster recover`",
+			f.Epoch, f.Cut, max(d.meta.CommitHint, d.applied)))
+		return
+	}
+	u.incoming = d.incoming != nil
+	n.begin(f, f.Cut)
+	n.do(Truncate{Incoming: u.incoming, Cut: f.Cut})
+	u.cuts++
+}
+
+// begin notes what an attachment is about, and promises its epoch.
+func (n *Node) begin(f Attach, at persist.Pos) {
+	u := &n.up
+	u.epoch, u.stalled = f.Epoch, true
+	u.from, u.next, u.voterAt, u.commit = at, at, f.VoterAt, f.Commit
+	u.received, u.synced = at, at
+	n.suspects, n.handed = false, false
+	if f.Epoch > n.promise {
+		n.promise = f.Epoch
+		n.do(Promise{f.Epoch})
+	}
+	n.do(Remember{ID: masterID, MasterAddr: u.dialAddr})
+}
+
+// restart takes the master's whole log into incoming/.
+func (n *Node) restart(f Attach) {
+	u := &n.up
+	n.disk.incoming = &Boot{Start: f.Cut, Received: f.Cut, Synced: f.Cut}
+	u.incoming = true
+	n.begin(f, f.Cut)
+	n.do(StartIncoming{f.Header})
+	u.cuts++
+}
+
+func (n *Node) incomingStarted(start persist.Pos) {
+	if in := n.disk.incoming; in != nil {
+		in.Start = start
+	}
+	n.up.cuts--
+	n.settle()
+}
+
+func (n *Node) truncated(e Truncated) {
+	if e.Incoming {
+		if in := n.disk.incoming; in != nil {
+			in.Received, in.Synced, in.History = e.Cut, e.Cut, e.History
+		}
+	} else {
+		n.disk.received, n.disk.synced, n.disk.history = e.Cut, e.Cut, e.History
+	}
+	n.up.cuts--
+	n.settle()
+}
+
+// settle has the attachment count once its promise and its cut are on disk. Cuts of a link that is gone are waited for
+// too: the disk does them in order.
+func (n *Node) settle() {
+	u := &n.up
+	if u.settled || !u.stalled || u.cuts > 0 || n.disk.meta.Promised < u.epoch {
+		return
+	}
+	u.settled = true
+	n.tellProgress()
+	n.caughtUp()
+	n.commitTo(u.commit)
+	n.sendAck()
+}
+
+func (n *Node) promisedTo(epoch uint64) {
+	n.disk.meta.Promised = max(n.disk.meta.Promised, epoch)
+	if n.phase == freezing && epoch == n.promise {
+		n.froze()
+		return
+	}
+	n.settle()
+}
+
+// append takes batches, if they are of the epoch that is followed and continue what came before.
+func (n *Node) append(f Append) {
+	u := &n.up
+	if f.Epoch != u.epoch || f.Epoch != n.promise && !n.weak("promise") || !u.stalled || n.phase != seeking {
+		return
+	}
+	if f.Base != u.next {
+		n.tell(Warn, fmt.Sprintf("the master's log came from position %d on, not %d: attaching again", f.Base, u.next))
+		n.hangUp()
+		return
+	}
+	u.next += persist.Pos(len(f.Batches))
+	n.do(Write{Incoming: u.incoming, Base: f.Base, Batches: f.Batches}, Sync{Incoming: u.incoming})
+	n.commitTo(f.Commit)
+}
+
+// commitTo passes on what the master says is committed.
+func (n *Node) commitTo(p persist.Pos) {
+	u := &n.up
+	u.commit = max(u.commit, p)
+	if u.settled && u.commit > 0 {
+		n.do(Commit{Incoming: u.incoming, Commit: u.commit, Confirm: u.commit})
+	}
+}
+
+func (n *Node) wrote(e Wrote) {
+	u := &n.up
+	n.note(e.Incoming, e.Received, 0)
+	if !u.settled || e.Incoming != u.incoming {
+		return
+	}
+	switch {
+	case e.Misfit:
+		n.tell(Warn, "what the master sent does not continue this log: attaching again")
+		n.rest(n.o.Timing.Heartbeat)
+		return
+	case e.Full && !u.full:
+		n.tell(Alarm, "the disk is full: this node takes nothing more until there is room")
+		u.full = true
+		n.sendAck()
+		n.rest(time.Second)
+		return
+	case e.Full:
+		n.rest(time.Second)
+		return
+	}
+	u.full = false
+	u.received = e.Received
+	if !n.o.Sync.Disk() {
+		n.sendAck()
+	}
+}
+
+// rest leaves the master for a while. It is not suspected meanwhile.
+func (n *Node) rest(d time.Duration) {
+	n.hangUp()
+	n.up.dialAt, n.up.lostAt = n.now+d, n.now+d
+	n.again(d)
+}
+
+// note keeps what is known of the disk up to date.
+func (n *Node) note(incoming bool, received, synced persist.Pos) {
+	if incoming {
+		if in := n.disk.incoming; in != nil {
+			in.Received, in.Synced = max(in.Received, received), max(in.Synced, synced)
+		}
+		return
+	}
+	n.disk.received, n.disk.synced = max(n.disk.received, received, synced), max(n.disk.synced, synced)
+}
+
+func (n *Node) synced(e Synced) {
+	u := &n.up
+	n.note(e.Incoming, 0, e.Synced)
+	if e.History != nil && !e.Incoming {
+		n.disk.history = e.History
+	}
+	if in := n.disk.incoming; e.History != nil && e.Incoming && in != nil {
+		in.History = e.History
+	}
+	if !u.settled || e.Incoming != u.incoming {
+		return
+	}
+	u.received, u.synced = max(u.received, e.Synced), e.Synced
+	n.caughtUp()
+	n.sendAck()
+}
+
+// caughtUp has this node vote, or its incoming/ take the store's place, once it holds all that there was when it attached.
+func (n *Node) caughtUp() {
+	u, d := &n.up, &n.disk
+	if u.synced < u.voterAt || u.votes {
+		return
+	}
+	if u.incoming {
+		if n.phase == seeking {
+			n.phase = switching
+			n.hangUp()
+			n.do(Switch{})
+		}
+		return
+	}
+	if !u.attached {
+		u.attached = true
+		n.tell(Info, "Attached")
+		n.tell(Info, "Replica started")
+	}
+	if !d.meta.Voter {
+		u.votes = true
+		yes := true
+		n.do(Remember{ID: voterID, Voter: &yes})
+	}
+}
+
+// sendAck says how far this node holds the log.
+func (n *Node) sendAck() {
+	u := &n.up
+	if !u.settled {
+		return
+	}
+	n.do(Send{u.link, Ack{Epoch: u.epoch, Received: u.received, Synced: u.synced, Applied: n.disk.applied,
+		Voter: n.disk.meta.Voter && !u.incoming, Incoming: u.incoming, Full: u.full}})
+}
+
+func (n *Node) tellProgress() {
+	u := &n.up
+	if u.voterAt > u.from {
+		n.tell(Info, fmt.Sprintf("Attaching... Downloaded %.2f/%.2f kb", float64(u.synced-u.from)/1024, float64(u.voterAt-u.from)/1024))
+	}
+}
+
+func (n *Node) appliedTo(e Applied) {
+	if !e.Incoming {
+		n.disk.applied = e.Applied
+		n.disk.start = max(n.disk.start, e.Start)
+	}
+}
+
+// opened takes in what the store holds after it was opened anew.
+func (n *Node) opened(b Boot) {
+	n.takeBoot(b)
+	n.up = uplink{lostAt: n.now, dialAt: n.now}
+	switch n.phase {
+	case switching:
+		n.phase = seeking
+	case yielding:
+		n.yielded()
+	}
+}

@@ -1,0 +1,155 @@
+package ha
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/havenmq/havenmq/persist"
+)
+
+// join brings this node into its seat, step by step: each call asks for the next one. true: it sits, the meta says so, and
+// it may publish a row.
+func (n *Node) join() bool {
+	c := n.view.Config
+	if c == nil {
+		n.found()
+		return false
+	}
+	if why := n.refusal(c); why != "" {
+		n.exit(2, why)
+		return false
+	}
+	i := c.Seat(n.disk.meta.NodeID)
+	if i < 0 {
+		n.claim(c)
+		return false
+	}
+	if n.seat >= 0 && n.gen != 0 && c.Seats[i].Generation != n.gen {
+		n.exit(2, "this node's seat was taken over by another: start it with an empty directory")
+		return false
+	}
+	n.seat, n.gen = i, c.Seats[i].Generation
+	return n.rememberSeat(c)
+}
+
+// refusal says why this node can be no member of a cluster, if it cannot.
+func (n *Node) refusal(c *Config) string {
+	m := &n.disk.meta
+	switch {
+	case c.Replicas != n.o.Replicas:
+		return fmt.Sprintf("the cluster has replicas: %d, this node's configuration says replicas: %d: they must be the same on all nodes", c.Replicas, n.o.Replicas)
+	case !m.ClusterID.IsZero() && m.ClusterID != c.ClusterID:
+		return fmt.Sprintf("this directory belongs to cluster %s, and zkPath holds cluster %s: give this node an empty directory, or the zkPath of its own cluster",
+			m.ClusterID, c.ClusterID)
+	case m.ClusterID.IsZero() && !n.disk.blank():
+		return "this directory holds a store that belongs to no cluster: see `havenmq cluster adopt`, or start with an empty directory"
+	case m.ReplAddr != "" && m.ReplAddr != n.o.Addr && c.Seat(m.NodeID) >= 0:
+		return fmt.Sprintf("this directory belongs to the node at %s, and this node's hostname and port say %s: set them back, or start with an empty directory",
+			m.ReplAddr, n.o.Addr)
+	}
+	return ""
+}
+
+// found makes the cluster's configuration, with this node in the first seat. What has been in a cluster does not found
+// another: the arbiter has lost its rows then.
+func (n *Node) found() {
+	if !n.disk.meta.ClusterID.IsZero() {
+		n.explain(Alarm, "ZooKeeper holds no configuration of this cluster, to which this directory belongs: zkPath is another, or its data was lost")
+		return
+	}
+	if !n.disk.blank() {
+		n.exit(2, "this directory holds a store that belongs to no cluster: see `havenmq cluster adopt`, or start with an empty directory")
+		return
+	}
+	absent := Absent
+	c := &Config{ClusterID: n.o.NewID(), Replicas: n.o.Replicas,
+		Seats: []Seat{{NodeID: n.disk.meta.NodeID, Generation: 1, Addr: n.o.Addr, Weight: n.o.Weight}}}
+	n.ask(askClaim, Txn{IfConfig: &absent, SetConfig: c})
+}
+
+// claim takes the seat that has this node's address, if its holder is away, or a free one. Only an empty directory may.
+func (n *Node) claim(c *Config) {
+	if n.seat >= 0 {
+		n.exit(2, "this node's seat was taken over by another: start it with an empty directory")
+		return
+	}
+	if !n.disk.blank() {
+		n.exit(2, fmt.Sprintf("this node has no seat in the cluster any more (%s): start it with an empty directory", occupants(c)))
+		return
+	}
+	next := *c
+	next.Seats = slices.Clone(c.Seats)
+	mine := Seat{NodeID: n.disk.meta.NodeID, Generation: 1, Addr: n.o.Addr, Weight: n.o.Weight}
+	i := slices.IndexFunc(c.Seats, func(s Seat) bool { return s.Addr == n.o.Addr })
+	switch {
+	case i >= 0 && n.alive(c.Seats[i].NodeID):
+		n.explain(Alarm, fmt.Sprintf("another node holds the seat of %s and is alive: this node's hostname or bind is another's", n.o.Addr))
+		return
+	case i >= 0:
+		mine.Generation = c.Seats[i].Generation + 1
+		next.Seats[i] = mine
+	case len(c.Seats) < c.Replicas:
+		next.Seats = append(next.Seats, mine)
+	default:
+		n.exit(2, fmt.Sprintf("all %d seats of the cluster are taken (%s): see `havenmq cluster replace`", c.Replicas, occupants(c)))
+		return
+	}
+	v := n.view.ConfigVersion
+	n.ask(askClaim, Txn{IfConfig: &v, SetConfig: &next})
+}
+
+func occupants(c *Config) string {
+	var all []string
+	for _, s := range c.Seats {
+		all = append(all, s.Addr)
+	}
+	return strings.Join(all, ", ")
+}
+
+// alive says whether a node has a row.
+func (n *Node) alive(id persist.ID) bool {
+	return slices.ContainsFunc(n.view.Members, func(m Member) bool { return m.Row.NodeID == id })
+}
+
+// rememberSeat writes what the claim says to the meta, and promises what a node without a vote must.
+func (n *Node) rememberSeat(c *Config) bool {
+	if n.remembered {
+		return true
+	}
+	m := &n.disk.meta
+	if m.ClusterID == c.ClusterID && m.ReplAddr == n.o.Addr {
+		n.remembered = true
+		return true
+	}
+	if !n.claiming {
+		n.claiming = true
+		n.do(Remember{ID: seatID, ClusterID: c.ClusterID, Addr: n.o.Addr})
+	}
+	return false
+}
+
+// Numbers of Remember.
+const (
+	seatID = 1 + iota
+	voterID
+	masterID
+)
+
+func (n *Node) rememberedAs(id uint64) {
+	switch id {
+	case seatID:
+		n.claiming, n.remembered = false, true
+		n.disk.meta.ClusterID, n.disk.meta.ReplAddr = n.view.Config.ClusterID, n.o.Addr
+	case voterID:
+		n.disk.meta.Voter = true
+		n.up.votes = false
+		n.sendAck()
+	}
+}
+
+// isMember says whether a row is that of a seat's present holder.
+func (c *Config) isMember(r *MemberRow) bool {
+	i := c.Seat(r.NodeID)
+	return i >= 0 && c.Seats[i].Generation == r.Generation
+}
