@@ -273,12 +273,12 @@ func (n *Node) considerServing() {
 			l.initing = true
 			c := *n.view.Config
 			c.Initialized = true
-			n.ask(askInit, Txn{IfConfig: &n.view.ConfigVersion, IfMandate: &n.view.MandateVersion, SetConfig: &c})
+			n.ask(askInit, Txn{IfConfig: new(n.view.ConfigVersion), IfMandate: new(n.view.MandateVersion), SetConfig: &c})
 		}
 	case !l.announced:
 		if !l.announcing {
 			l.announcing = true
-			n.ask(askAnnounce, Txn{IfMandate: &n.view.MandateVersion,
+			n.ask(askAnnounce, Txn{IfMandate: new(n.view.MandateVersion),
 				Announce: &Announcement{NodeID: n.disk.meta.NodeID, Epoch: l.epoch, Addr: n.o.Addr, Admin: n.o.Admin}})
 		}
 	case n.disk.applied < l.barrier || n.disk.applied < l.commit || !n.roundDone():

@@ -135,6 +135,9 @@ func (l *Log) wrote(h *batchHeader) {
 	l.stats.units.Add(uint64(h.units))
 	l.stats.bytes.Add(uint64(h.length))
 	l.received.Store(uint64(w.pos))
+	if l.commitTo.Load() >= uint64(w.pos) { // known before it came: nobody says it again
+		l.apply.kick()
+	}
 	l.askAhead()
 }
 

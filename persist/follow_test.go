@@ -95,6 +95,16 @@ func TestAFollowersFilesAreItsMasters(t *testing.T) {
 	ship(t, again.Store, openTest(t, testOptions(NewMemFS(), nil), &fakeDisk{}).Store, 1<<20)
 }
 
+// TestACommitThatCameFirst: a master may say what is committed long before a follower holds it.
+func TestACommitThatCameFirst(t *testing.T) {
+	master := openTest(t, testOptions(NewMemFS(), nil), &fakeDisk{}).lead()
+	grow(master, 5, 100)
+	follower := openTest(t, testOptions(NewMemFS(), nil), &fakeDisk{})
+	follower.Advance(master.Committed(), master.Committed())
+	ship(t, master.Store, follower.Store, 1)
+	follower.await(master.Received())
+}
+
 func TestWhatDoesNotContinueTheLog(t *testing.T) {
 	master := openTest(t, testOptions(NewMemFS(), nil), &fakeDisk{}).lead()
 	grow(master, 3, 100)

@@ -112,6 +112,9 @@ func (m *member) abandon() {
 	m.mu.Lock()
 	m.store = nil
 	m.mu.Unlock()
+	m.c.tree.mu.Lock()
+	m.e.killed = true
+	m.c.tree.mu.Unlock()
 	m.end(Exit{Code: 9, Reason: "killed"})
 	m.Rim = nil
 }
@@ -121,9 +124,35 @@ func (c *cluster) until(what string, so func() bool) {
 	c.t.Helper()
 	for start := time.Now(); !so(); time.Sleep(time.Millisecond) {
 		if time.Since(start) > 2*patience {
+			for _, m := range c.nodes {
+				if m.Rim != nil {
+					c.t.Logf("node %d: %s", m.no, m.describe())
+				}
+			}
 			c.t.Fatal("never came: " + what)
 		}
 	}
+}
+
+// allVote waits until every node has caught up once: before that it is no part of a quorum.
+func (c *cluster) allVote() {
+	c.t.Helper()
+	c.until("all to vote", func() bool {
+		for _, m := range c.nodes {
+			if !m.Status().Voter {
+				return false
+			}
+		}
+		return true
+	})
+}
+
+func (m *member) describe() string {
+	text := fmt.Sprintf("%+v", m.Status())
+	if s := m.Store(); s != nil {
+		text += fmt.Sprintf(" start %d, committed %d, synced %d, received %d, confirmed %d", s.Start(), s.Committed(), s.Synced(), s.Received(), s.Confirmed())
+	}
+	return text
 }
 
 // master waits until a node serves.
@@ -233,6 +262,7 @@ func TestAllAreKilledAndComeBack(t *testing.T) {
 	c := newCluster(t, 3)
 	c.start()
 	c.master().send(0, 500)
+	c.allVote()
 	for _, m := range c.nodes {
 		m.abandon()
 	}

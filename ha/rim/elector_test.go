@@ -34,6 +34,7 @@ type elector struct {
 	t       *tree
 	session uint64 // guarded by t.mu, as is cut
 	cut     bool
+	killed  bool // its rows stay when it closes, as those of a killed process do until its session expires
 	notify  chan struct{}
 	stop    chan struct{}
 	once    sync.Once
@@ -162,10 +163,26 @@ func (e *elector) Watch(f func(ha.View)) {
 
 // Close ends the session: its ephemeral rows go.
 func (e *elector) Close() error {
-	e.expire()
+	e.t.mu.Lock()
+	killed := e.killed
+	e.t.mu.Unlock()
+	if !killed {
+		e.expire()
+	}
 	e.once.Do(func() { close(e.stop) })
 	e.done.Wait()
 	return nil
+}
+
+// revive gives an elector whose session has expired another one, as go-zookeeper does by itself.
+func (e *elector) revive() {
+	t := e.t
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.sessions++
+	e.session = t.sessions
+	t.electors = append(t.electors, e)
+	t.changed()
 }
 
 func (e *elector) expire() {
