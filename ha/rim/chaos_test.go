@@ -148,4 +148,3 @@ func TestManyRoleChanges(t *testing.T) {
 	t.Logf("%d changes, %d messages confirmed", changes, len(p.confirmed))
 	c.until("as few descriptors as before", func() bool { return descriptors(t) <= before })
 }
-
