@@ -5,7 +5,7 @@ T ?= 60s
 export PATH := $(CURDIR)/.cache/go/bin:$(PATH)
 PKGS := ./core/... ./persist/... ./protocols/... ./ha/... ./cmd/...
 
-.PHONY: help run build test unit lint fuzz bench cover interop crash scale clean setup
+.PHONY: help ensemble run build test unit lint fuzz bench cover interop crash scale clean setup
 
 help: ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -40,6 +40,9 @@ crash: build ## the long way: 50 times kill -9 under load, 100,000 attackers
 
 scale: build ## a backlog of 2,000,000, fan-out to 1,000, 100,000 queues
 	$(MAKE) -C interop scale
+
+ensemble: setup ## the elector against a real ZooKeeper (Debian: zookeeper, default-jre-headless)
+	go test -race -count=1 -tags zookeeper ./ha/zookeeper/
 
 fuzz: setup ## each fuzz target for T (default 60s)
 	@set -e; for f in $$(grep -rlE '^func Fuzz' --include='*_test.go' .); do \
