@@ -152,7 +152,7 @@ func TestConfigCheck(t *testing.T) {
 func TestServeRefuses(t *testing.T) {
 	for text, words := range map[string]string{
 		"users: users.yaml\n": "log-ins",
-		"persistenceAdapter: {replicatedLevelDB: {replicas: 1, bind: 'tcp://127.0.0.1:0'}}\n": "neither elects nor replicates",
+		"persistenceAdapter: {replicatedLevelDB: {replicas: 1, bind: 'tcp://127.0.0.1:0'}}\n": "names no port",
 		"transportConnectors: [{uri: 'amqp://0.0.0.0:0'}]\n":                                  "nobody has to log in",
 	} {
 		for _, command := range []string{"serve", "start"} {

@@ -61,7 +61,9 @@ func (c *serveCommand) Run(ctx context.Context, s *streams) error {
 	select {
 	case <-ctx.Done():
 	case failure = <-n.Failed():
-		failure = fmt.Errorf("the store has failed and the node ends: %w: see to the disk, then start it again", failure)
+		if loaded.Config.PersistenceAdapter.ReplicatedLevelDB == nil {
+			failure = fmt.Errorf("the store has failed and the node ends: %w: see to the disk, then start it again", failure)
+		}
 	}
 	stop() // a second signal ends the process at once
 	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), goodbyeTimeout)

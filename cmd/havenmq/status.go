@@ -66,11 +66,31 @@ func (c *statusCommand) show(s *streams, i admin.NodeInfo) error {
 		for _, t := range i.Transports {
 			rows = append(rows, []string{"Transport", t.URL})
 		}
+		rows = append(rows, clusterRows(i.Cluster)...)
 		for _, w := range i.Warnings {
 			rows = append(rows, []string{"Warning", w})
 		}
 		return rows
 	})
+}
+
+// clusterRows says how the node stands in its cluster, and how the others do.
+func clusterRows(c *admin.ClusterInfo) (rows [][]string) {
+	if c == nil {
+		return nil
+	}
+	rows = append(rows, []string{"Cluster", c.State + ", votes: " + yesNo(c.Voter) + ", ZooKeeper: " + yesNo(c.Connected)})
+	for _, p := range c.Peers {
+		text := p.Addr + " " + p.State
+		switch {
+		case p.State == "":
+			text += "away"
+		case p.Attached:
+			text += fmt.Sprintf(", attached at %d, behind by %s", p.Position, bytesText(p.LagBytes))
+		}
+		rows = append(rows, []string{"Member", text})
+	}
+	return rows
 }
 
 // watchPause is how often the node is asked.

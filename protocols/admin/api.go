@@ -165,14 +165,16 @@ func (s *Server) api(w http.ResponseWriter, r *http.Request, parts []string) {
 }
 
 func (s *Server) answer(r *http.Request, what string, rest []string) (any, error) {
-	if err := s.writable(r); err != nil {
-		return nil, err
-	}
 	switch what {
 	case "node":
 		return s.node(), only(r, rest)
 	case "stats":
 		return s.broker.Stats(), only(r, rest)
+	}
+	if err := s.served(); err != nil {
+		return nil, err
+	}
+	switch what {
 	case "queues":
 		return s.queues(r, rest)
 	case "topics":
@@ -185,11 +187,8 @@ func (s *Server) answer(r *http.Request, what string, rest []string) (any, error
 	return nil, notFound(fmt.Sprintf("the API has no %q: node, stats, queues, topics, subscriptions, clients", what))
 }
 
-// writable refuses a change on a node that is not the master, and says who is.
-func (s *Server) writable(r *http.Request) error {
-	if r.Method == http.MethodGet || r.Method == http.MethodHead {
-		return nil
-	}
+// served refuses what only a master knows on a node that is none, and says who is.
+func (s *Server) served() error {
 	if n := s.node(); n.Role != RoleMaster {
 		where := "nobody is master now"
 		if n.Master != "" {

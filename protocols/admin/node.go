@@ -21,7 +21,33 @@ type NodeInfo struct {
 	Sync          string          `json:"sync"`
 	Transports    []TransportInfo `json:"transports"`
 	Store         StoreInfo       `json:"store"`
+	Cluster       *ClusterInfo    `json:"cluster,omitempty"` // nil: the node is alone
 	Warnings      []string        `json:"warnings,omitempty"`
+}
+
+// ClusterInfo is a node's view of its cluster.
+type ClusterInfo struct {
+	ID         string     `json:"id"`
+	NodeID     string     `json:"nodeId"`
+	State      string     `json:"state"` // master, recovering, replica, attaching, electing
+	Voter      bool       `json:"voter"`
+	Connected  bool       `json:"connected"` // to ZooKeeper
+	Paused     bool       `json:"paused"`    // a master that no quorum hears
+	MasterAddr string     `json:"masterReplicationAddress"`
+	Peers      []PeerInfo `json:"peers"`
+}
+
+// PeerInfo is another member. Positions are known to the master alone.
+type PeerInfo struct {
+	NodeID   string `json:"nodeId"`
+	Addr     string `json:"replicationAddress"`
+	Admin    string `json:"adminUrl"`
+	State    string `json:"state"` // as it says itself in ZooKeeper; "" it is away
+	Attached bool   `json:"attached"`
+	Voter    bool   `json:"voter"`
+	Position uint64 `json:"position"`
+	LagBytes uint64 `json:"lagBytes"`
+	SilentMs int64  `json:"silentMs"` // since it was heard last; -1 without a link
 }
 
 // TransportInfo is one listener for clients.

@@ -32,9 +32,8 @@ func handler(scheme, brokerName, version string, o peer.Options) peer.Handler {
 
 // Supported says what a valid configuration asks for that this build cannot do and that would be unsafe to leave out.
 func Supported(c *config.Config) error {
-	if c.PersistenceAdapter.ReplicatedLevelDB != nil {
-		return fmt.Errorf("persistenceAdapter.replicatedLevelDB: clusters are not supported yet, a node neither elects nor replicates: " +
-			"write levelDB: {directory: …} to run one node alone")
+	if r := c.PersistenceAdapter.ReplicatedLevelDB; r != nil && strings.HasSuffix(r.Bind, ":0") {
+		return fmt.Errorf("persistenceAdapter.replicatedLevelDB.bind: %s names no port that the other nodes could dial: write one, such as 61619", r.Bind)
 	}
 	if c.Users != "" {
 		return fmt.Errorf("users: %s: log-ins are not supported yet: leave users out, and listen on 127.0.0.1 or set allowAnonymous: true", c.Users)

@@ -8,6 +8,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"github.com/havenmq/havenmq/core"
+	"github.com/havenmq/havenmq/ha"
 	"github.com/havenmq/havenmq/persist"
 	"github.com/havenmq/havenmq/protocols/admin"
 	"github.com/havenmq/havenmq/protocols/peer"
@@ -134,6 +135,21 @@ func (j *journal) peer(r peer.Report) {
 
 // storef writes what the store has to say.
 func (j *journal) storef(format string, args ...any) { j.Info().Msgf("Store: "+format, args...) }
+
+// zookeeperf writes what the ZooKeeper client has to say: it tries again and again, so that it may be much.
+func (j *journal) zookeeperf(format string, args ...any) {
+	if j.may("zookeeper") {
+		j.Info().Msgf(format, args...)
+	}
+}
+
+// cluster writes what the node has to say about its cluster.
+func (j *journal) cluster(l ha.Level, text string) {
+	level := map[ha.Level]zerolog.Level{ha.Debug: zerolog.DebugLevel, ha.Info: zerolog.InfoLevel, ha.Warn: zerolog.WarnLevel, ha.Alarm: zerolog.ErrorLevel}[l]
+	if j.may("cluster") {
+		j.WithLevel(level).Msg(text)
+	}
+}
 
 // recovered writes what the store found in its directory, where that is worth a line.
 func (j *journal) recovered(r persist.Recovery) {

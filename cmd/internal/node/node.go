@@ -16,7 +16,7 @@ import (
 
 	"github.com/havenmq/havenmq/cmd/internal/config"
 	"github.com/havenmq/havenmq/cmd/internal/pidfile"
-	"github.com/havenmq/havenmq/core"
+	"github.com/havenmq/havenmq/ha/rim"
 	"github.com/havenmq/havenmq/persist"
 	"github.com/havenmq/havenmq/protocols/admin"
 	"github.com/havenmq/havenmq/protocols/peer"
@@ -40,30 +40,38 @@ type Node struct {
 	dir     string // of data, absolute
 	failed  chan error
 
-	pid       *pidfile.File
-	store     *persist.Store
-	epoch     uint64
-	broker    *core.Broker
-	listeners []*listener
-	adminURL  string
-	ready     atomic.Bool
-	quit      context.CancelFunc // ends admin and ticks
+	pid      *pidfile.File
+	store    *persist.Store          // of a node alone
+	epoch    uint64                  // of a node alone
+	member   atomic.Pointer[rim.Rim] // of a node in a cluster, once it takes part
+	desk     desk
+	stage    atomic.Pointer[stage] // nil: no client is served
+	adminURL string
+	ready    atomic.Bool        // of a node alone
+	life     context.Context    // ends when admin is to end
+	quit     context.CancelFunc // ends it
 	background
+
+	warned sync.Mutex // guards o.Warnings
+}
+
+// warn adds a warning for status, once.
+func (n *Node) warn(text string) {
+	n.warned.Lock()
+	defer n.warned.Unlock()
+	if !slices.Contains(n.o.Warnings, text) {
+		n.o.Warnings = append(slices.Clip(n.o.Warnings), text)
+	}
+}
+
+func (n *Node) warnings() []string {
+	n.warned.Lock()
+	defer n.warned.Unlock()
+	return n.o.Warnings
 }
 
 // background counts goroutines that end when quit is called.
 type background struct{ running sync.WaitGroup }
-
-// listener is a connector that is listened on.
-type listener struct {
-	*peer.Listener
-	name, url string
-	most      int
-	served    chan struct{}
-}
-
-// tickPause is how often the broker is told the time.
-const tickPause = 100 * time.Millisecond
 
 // Start makes a node of its configuration and returns when it serves. ctx may end the start, not the node.
 func Start(ctx context.Context, o Options) (_ *Node, err error) {
@@ -71,43 +79,24 @@ func Start(ctx context.Context, o Options) (_ *Node, err error) {
 		return nil, err
 	}
 	n := &Node{o: o, log: newJournal(o.Log), started: time.Now(), failed: make(chan error, 1)}
-	var life context.Context
-	life, n.quit = context.WithCancel(context.WithoutCancel(ctx))
+	n.life, n.quit = context.WithCancel(context.WithoutCancel(ctx))
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, n.takeDown(ctx), n.release())
 		}
 	}()
-	if err := n.openStore(ctx); err != nil {
+	if err := n.takeDirectory(); err != nil {
 		return nil, err
 	}
-	if err := n.openBroker(); err != nil {
-		return nil, err
+	n.running.Go(n.log.run(n.life))
+	if n.o.Config.PersistenceAdapter.ReplicatedLevelDB != nil {
+		return n, n.startMember(ctx)
 	}
-	n.running.Go(func() { n.tick(life) })
-	n.running.Go(n.log.run(life))
-	if err := n.listen(ctx); err != nil {
-		return nil, err
-	}
-	if err := n.serveAdmin(ctx, life); err != nil {
-		return nil, err
-	}
-	if ctx.Err() != nil {
-		return nil, interrupted(ctx)
-	}
-	for _, l := range n.listeners {
-		go func() {
-			defer close(l.served)
-			l.Serve()
-		}()
-	}
-	n.ready.Store(true)
-	n.log.started(n.Info())
-	return n, nil
+	return n, n.startAlone(ctx)
 }
 
-// openStore takes the data directory, recovers what is in it, and leads.
-func (n *Node) openStore(ctx context.Context) (err error) {
+// takeDirectory makes the data directory this process's own.
+func (n *Node) takeDirectory() (err error) {
 	c := n.o.Config
 	if n.dir, err = filepath.Abs(c.DataDirectory); err != nil {
 		return fmt.Errorf("dataDirectory %s: %w", c.DataDirectory, err)
@@ -115,9 +104,33 @@ func (n *Node) openStore(ctx context.Context) (err error) {
 	if err := os.MkdirAll(n.dir, 0o750); err != nil {
 		return fmt.Errorf("dataDirectory: %w", err)
 	}
-	if n.pid, err = pidfile.Take(n.dir); err != nil {
+	n.pid, err = pidfile.Take(n.dir)
+	return err
+}
+
+// startAlone serves on a store of its own.
+func (n *Node) startAlone(ctx context.Context) error {
+	if err := n.openStore(ctx); err != nil {
 		return err
 	}
+	if err := n.openStage(ctx, n.store); err != nil {
+		return err
+	}
+	if err := n.serveAdmin(ctx, n.life); err != nil {
+		return err
+	}
+	if ctx.Err() != nil {
+		return interrupted(ctx)
+	}
+	n.stage.Load().serve()
+	n.ready.Store(true)
+	n.log.started(n.Info())
+	return nil
+}
+
+// openStore recovers what is in the store's directory, and leads.
+func (n *Node) openStore(ctx context.Context) error {
+	c := n.o.Config
 	o, err := storeOptions(c)
 	if err != nil {
 		return err
@@ -173,68 +186,6 @@ func interrupted(ctx context.Context) error {
 	return fmt.Errorf("the start was interrupted: %w", context.Cause(ctx))
 }
 
-func (n *Node) openBroker() (err error) {
-	n.broker, err = core.Open(core.Options{
-		Store: n.store, NowMs: time.Now().UnixMilli(), Formats: formats, Policies: policies(n.o.Config),
-		Limits: core.Limits{MemoryBytes: int64(n.o.Config.SystemUsage.MemoryUsage)}, Events: n.log.event,
-	})
-	return err
-}
-
-func (n *Node) tick(life context.Context) {
-	t := time.NewTicker(tickPause)
-	defer t.Stop()
-	for {
-		select {
-		case now := <-t.C:
-			n.broker.Tick(now.UnixMilli())
-		case <-life.Done():
-			return
-		}
-	}
-}
-
-// listen binds every connector that this build serves.
-func (n *Node) listen(ctx context.Context) error {
-	bytes := allowanceBytes(n.o.Config)
-	allowance, unread := peer.NewAllowance(bytes), peer.NewAllowance(bytes)
-	files, err := openFiles()
-	if err != nil {
-		return err
-	}
-	connections, warning, err := fitConnections(n.o.Config.TransportConnectors, files)
-	if err != nil {
-		return err
-	}
-	if warning != "" {
-		n.o.Warnings = append(slices.Clip(n.o.Warnings), warning)
-	}
-	for i, c := range n.o.Config.TransportConnectors {
-		if !c.URI.Served() {
-			continue
-		}
-		h := handler(c.URI.Scheme, n.o.Config.BrokerName, n.o.Version, peer.Options{
-			Limits:    peer.Limits{MaxConnections: connections[i], MaxFrameBytes: c.URI.MaxFrameBytes},
-			Allowance: allowance, Unread: unread,
-			Attach: func(s core.Sink, remote string) peer.Client { return n.broker.Attach(s, remote) },
-			Report: n.log.peer,
-		})
-		if h == nil {
-			n.log.Warn().Msgf("Connector %s (%s) is not supported yet and is not listened on", c.Name, c.URI.URL())
-			continue
-		}
-		socket, err := peer.Listen(ctx, c.URI.Address())
-		if err != nil {
-			return fmt.Errorf("connector %s: %w: stop what uses the port, or name another with --transport %s://127.0.0.1:PORT", c.Name, err, c.URI.Scheme)
-		}
-		n.listeners = append(n.listeners, &listener{
-			Listener: peer.NewListener(socket, h, connections[i], n.log.peer), name: c.Name,
-			url: c.URI.Scheme + "://" + bound(c.URI.Host, socket), most: connections[i], served: make(chan struct{}),
-		})
-	}
-	return nil
-}
-
 // bound is host:port of a listening socket, with the host as it was configured and the port as the kernel gave it.
 func bound(host string, l net.Listener) string {
 	_, port, err := net.SplitHostPort(l.Addr().String())
@@ -258,7 +209,7 @@ func (n *Node) serveAdmin(ctx, life context.Context) error {
 		return errors.Join(fmt.Errorf("admin: %w", err), socket.Close())
 	}
 	n.adminURL = "http://" + bound(host, socket)
-	s := admin.New(n.broker, n.Info, isLoopback(socket))
+	s := admin.New(&n.desk, n.Info, isLoopback(socket))
 	n.running.Go(func() {
 		if err := s.Serve(life, socket); err != nil {
 			n.log.Error().Err(err).Msg("Admin ended")
@@ -293,27 +244,16 @@ func (n *Node) release() error {
 
 // takeDown undoes what was begun, last things first.
 func (n *Node) takeDown(ctx context.Context) error {
-	serving := n.ready.Swap(false)
-	for _, l := range n.listeners {
-		l.StopAccepting()
+	n.ready.Store(false)
+	var err error
+	if n.member.Load() != nil {
+		err = n.stopMember(ctx)
 	}
-	if n.broker != nil {
-		n.broker.Shutdown() // before connections end: wills and deadlines are left to the next master
-	}
-	var clients sync.WaitGroup
-	for _, l := range n.listeners {
-		clients.Go(func() {
-			l.Stop(ctx)
-			if serving {
-				<-l.served
-			}
-		})
-	}
-	clients.Wait()
+	n.closeStage(ctx)
 	n.quit()
 	n.running.Wait()
 	if n.store == nil {
-		return nil
+		return err
 	}
-	return n.store.Close()
+	return errors.Join(err, n.store.Close())
 }

@@ -123,7 +123,7 @@ func TestStoreFails(t *testing.T) {
 	o, _ := options(t, disk)
 	n := start(t, o)
 	disk.Break(persist.Fault{Op: persist.FaultSync, Pattern: "*", Err: syscall.EIO})
-	if err := n.broker.CreateQueue(core.Destination{Kind: core.Queue, Name: "q"}); err != nil {
+	if err := n.stage.Load().broker.CreateQueue(core.Destination{Kind: core.Queue, Name: "q"}); err != nil {
 		t.Fatal(err)
 	}
 	select {
