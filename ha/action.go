@@ -39,7 +39,7 @@ type (
 		Incoming        bool
 		Commit, Confirm persist.Pos
 	}
-	// StartIncoming makes an empty incoming/, dropping one that is there. → IncomingStarted
+	// StartIncoming makes an empty incoming/, dropping one that is there. Header is that of its first segment. → IncomingStarted
 	StartIncoming struct{ Header []byte }
 	// DropIncoming removes incoming/. → IncomingDropped
 	DropIncoming struct{}

@@ -222,7 +222,7 @@ func (n *Node) row() (MemberRow, bool) {
 	case freezing, switching:
 		return r, false
 	case frozen:
-		r.State, r.LastEpoch, r.End, r.Blank = StateFrozen, n.disk.lastEpoch(), n.disk.synced, n.disk.blank()
+		r.State, r.LastEpoch, r.End, r.Blank = StateFrozen, n.disk.lastEpoch(), n.disk.synced, n.disk.blank() && !n.disk.damaged
 	case taking, leading:
 		r.State = StateMaster
 	case yielding:

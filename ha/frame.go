@@ -27,7 +27,7 @@ type Attach struct {
 	VoterAt persist.Pos // whoever has synced up to here holds all that was committed when it attached
 	Commit  persist.Pos
 	// Restart says that Cut is the master's log_start, and that the log goes into an empty incoming/, whose first
-	// segment has Header (persist's raw segment header).
+	// segment has Header (persist's raw segment header; the master's rim puts it in).
 	Restart bool
 	Header  []byte
 }

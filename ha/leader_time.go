@@ -34,6 +34,10 @@ func (n *Node) leadTime() {
 		}
 	}
 	n.lease()
+	if n.leave.asked && n.phase == leading {
+		n.leaveLeading()
+		return
+	}
 	n.tellWaiting()
 }
 
@@ -86,6 +90,9 @@ func (n *Node) lease() {
 // tellWaiting says what a master waits for that cannot commit.
 func (n *Node) tellWaiting() {
 	l := &n.lead
+	if n.phase != leading {
+		return
+	}
 	if l.m.Commit() >= n.disk.received {
 		l.waitTold = n.now
 		return

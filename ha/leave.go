@@ -70,11 +70,7 @@ func (n *Node) stopAsked(force bool) {
 	n.leave.asked, n.leave.forced = true, n.leave.forced || force
 	switch n.phase {
 	case leading:
-		if force || !n.othersAreQuorum() && n.view.Config.Replicas > 1 {
-			n.stopAlone(force)
-			return
-		}
-		n.handDown(persist.ID{}, "this node stops")
+		n.leaveLeading()
 	case taking:
 		n.stepDown("this node stops")
 	case yielding:
@@ -84,14 +80,16 @@ func (n *Node) stopAsked(force bool) {
 	}
 }
 
-// stopAlone ends a master that has nobody to hand over to.
-func (n *Node) stopAlone(force bool) {
-	if !force && n.lead.serving {
-		n.leave.asked = false
-		n.tell(Alarm, "this master has no quorum of replicas to hand over to, and goes on: `havenmq stop --force` ends it all the same")
-		return
+// leaveLeading ends a master that is to stop: as soon as the others could elect one of them, or at once by force.
+func (n *Node) leaveLeading() {
+	switch {
+	case n.view.Config.Replicas == 1 || n.leave.forced || !n.lead.serving:
+		n.stepDown("this node stops")
+	case n.othersAreQuorum():
+		n.handDown(persist.ID{}, "this node stops")
+	default:
+		n.explain(Alarm, "this master is to stop, and has no quorum of replicas to hand over to: it waits for them")
 	}
-	n.stepDown("this node stops")
 }
 
 // othersAreQuorum says whether those that follow could elect one of them.

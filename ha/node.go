@@ -83,7 +83,7 @@ func (n *Node) takeBoot(b Boot) {
 }
 
 // blank says that the log has never held anything.
-func (d *holdings) blank() bool { return d.received == 0 && !d.damaged && len(d.history) == 0 }
+func (d *holdings) blank() bool { return d.received == 0 && len(d.history) == 0 }
 
 // lastEpoch is that of the log's last batch.
 func (d *holdings) lastEpoch() uint64 {

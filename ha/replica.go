@@ -192,9 +192,6 @@ func (n *Node) hello() {
 	d := &n.disk
 	h := Hello{ClusterID: d.meta.ClusterID, NodeID: d.meta.NodeID, Generation: n.gen, Incarnation: n.o.Incarnation, Addr: n.o.Addr, Admin: n.o.Admin,
 		Promised: n.promise, Voter: d.meta.Voter, History: d.history, Start: d.start, End: d.received}
-	if d.damaged {
-		h.History, h.Start, h.End = nil, 0, 0
-	}
 	if in := d.incoming; in != nil {
 		h.Incoming, h.History, h.Start, h.End = true, in.History, in.Start, in.Received
 	}

@@ -19,7 +19,10 @@ func (n *Node) attach(f Attach) {
 	case u.stalled:
 		n.hangUp()
 		return
-	case f.Restart || d.damaged && d.incoming == nil:
+	case f.Restart && len(f.Header) == 0:
+		n.rest(n.o.Timing.Heartbeat) // its log was trimmed just then
+		return
+	case f.Restart:
 		n.restart(f)
 		return
 	case d.incoming != nil && f.Cut < d.incoming.Start:

@@ -15,6 +15,8 @@
 //	next.N.tmp              a segment being made ready; removed by the next start
 //	reserve                 room kept aside for acks and trims on a full disk
 //	index/                  goleveldb; may be deleted, it is built anew from the log
+//	incoming/               a store that a replica fetches anew; it takes this one's place when it is whole (incoming.go)
+//	damaged/                segments that could not be read, set aside (Options.Tolerant)
 //
 // # Positions
 //

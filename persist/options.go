@@ -36,7 +36,12 @@ type Options struct {
 	ReplAddr     string    // advertised for replication
 	BootID       string    // of the machine's boot; read from Linux by default
 
-	openIndex indexOpener // openIndex by default
+	// Tolerant sets a damaged log aside and opens an empty one without a vote, where Open would refuse: for a member of a
+	// cluster, which fetches the log from another. Recovery().Damage says so then.
+	Tolerant bool
+
+	begin     *segmentHeader // of incoming/: an empty log begins there
+	openIndex indexOpener    // openIndex by default
 }
 
 const bootIDFile = "/proc/sys/kernel/random/boot_id"

@@ -40,6 +40,7 @@ type Recovery struct {
 	Committed    Pos   // known to be committed
 	IndexRebuilt bool  // it was missing or did not belong to the log, and was read anew
 	ReplayedFrom Pos
+	Damage       error // Tolerant: why the log was set aside
 }
 
 // Open recovers the store in o.Dir, or makes a new one. It takes no appends until Lead. A *DamageError says that the
@@ -61,10 +62,13 @@ func Open(o Options) (_ *Store, err error) {
 		return nil, err
 	}
 	s.Log = newLog(&o)
+	if err := finishSwitch(o.FS, o.Dir); err != nil {
+		return nil, err
+	}
 	if err := s.openMeta(); err != nil {
 		return nil, err
 	}
-	if err := s.recover(); err != nil {
+	if err := s.recoverOrSetAside(); err != nil {
 		return nil, err
 	}
 	s.startGoroutines()
@@ -109,6 +113,32 @@ func (s *Store) openMeta() (err error) {
 	return err
 }
 
+// recoverOrSetAside recovers; a damaged log is set aside where that is wanted.
+func (s *Store) recoverOrSetAside() error {
+	err := s.recover()
+	var damage *DamageError
+	if !s.o.Tolerant || !errors.As(err, &damage) {
+		return err
+	}
+	s.closeReader()
+	s.segs.closeAll()
+	s.segs.list = nil
+	if s.index != nil {
+		if err := s.index.close(); err != nil {
+			return err
+		}
+		s.index = nil
+	}
+	if err := errors.Join(s.setAside(damage), removeTree(s.fs, path.Join(s.dir, indexName))); err != nil {
+		return err
+	}
+	if err := s.recover(); err != nil {
+		return err
+	}
+	s.recovery.Damage = damage
+	return nil
+}
+
 // recover brings log, meta and index into one line.
 func (s *Store) recover() (err error) {
 	open := s.o.openIndex
@@ -123,6 +153,9 @@ func (s *Store) recover() (err error) {
 		}
 	}
 	s.recovery.Unclean = m.unclean(s.o.BootID)
+	if s.o.begin != nil {
+		return s.beginAt(s.o.begin)
+	}
 	r, err := recoverLog(s.fs, s.dir, m, s.recovery.Unclean, s.index.position())
 	if err == nil && (r.offIndex || len(r.segments) == 0 && s.index.position() != 0) {
 		s.logf("the index at position %d does not belong to the log, which ends at %d: it is built anew", s.index.position(), r.pos)
@@ -136,6 +169,16 @@ func (s *Store) recover() (err error) {
 		return s.refuse(err)
 	}
 	return s.adopt(&r, m)
+}
+
+// beginAt makes an empty log that begins where a segment of another's does.
+func (s *Store) beginAt(h *segmentHeader) error {
+	if err := s.meta.update(func(m *Meta) { m.ClusterID, m.LogStart = h.cluster, h.first }); err != nil {
+		return err
+	}
+	r := recovered{chain: h.begin()}
+	s.write.chain = r.chain
+	return s.adopt(&r, s.meta.get())
 }
 
 // refuse makes sure that a node whose log is damaged does not vote.

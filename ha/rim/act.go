@@ -14,7 +14,7 @@ func (r *Rim) act(a ha.Action) {
 		r.advance(a)
 	case ha.Send:
 		if p := r.peers[a.Link]; p != nil {
-			p.send(a.Frame)
+			p.send(r.complete(a.Frame))
 		}
 	case ha.Acked:
 		if p := r.peers[a.Link]; p != nil {
@@ -70,6 +70,22 @@ func (r *Rim) actAtHome(a ha.Action) {
 	default:
 		r.disk.put(diskWork{action: a})
 	}
+}
+
+// complete adds to an ATTACH that restarts what only the store knows: the header of the log's first segment. It reads a page, seldom.
+func (r *Rim) complete(f ha.Frame) ha.Frame {
+	a, ok := f.(ha.Attach)
+	s := r.store.Load()
+	if !ok || !a.Restart || a.Header != nil || s == nil {
+		return f
+	}
+	header, err := s.SegmentHeader(a.Cut)
+	if err != nil { // trimmed meanwhile: the replica finds no header and says hello again
+		r.tells.put(ha.Tell{Level: ha.Warn, Text: fmt.Sprintf("reading the header of the log's first segment: %v", err)})
+		return f
+	}
+	a.Header = header
+	return a
 }
 
 // maxTells is how many lines wait for an operator's log that blocks, before more are dropped.

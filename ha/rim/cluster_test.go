@@ -341,3 +341,16 @@ func (t teeing) Logf(format string, args ...any) {
 	t.TB.Logf(format, args...)
 	t.also(fmt.Sprintf(format, args...))
 }
+
+// purge empties the queue.
+func (m *member) purge() {
+	m.c.t.Helper()
+	s := m.serving()
+	var u persist.Unit
+	u.Purge(1, s.Queue(1).Tails, false)
+	_, end, err := s.Append(&u)
+	if err != nil {
+		m.c.t.Fatal(err)
+	}
+	await(s, end)
+}

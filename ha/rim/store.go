@@ -1,7 +1,9 @@
 package rim
 
 import (
+	"errors"
 	"fmt"
+	"sync/atomic"
 
 	"github.com/havenmq/havenmq/ha"
 	"github.com/havenmq/havenmq/persist"
@@ -29,35 +31,68 @@ func (r *Rim) follower(incoming bool) follower {
 	return s
 }
 
-// openStore opens the store and says what it holds.
-func (r *Rim) openStore() (ha.Boot, error) {
+// liveOptions are those of the store, incomingOptions those of incoming/, which counts nothing by itself.
+func (r *Rim) liveOptions() persist.Options {
 	o := r.o.Store
-	o.Progress, o.Written, o.Fatal = (*progress)(r), r.written, r.fatal
-	s, err := persist.Open(o)
+	o.Progress, o.Written, o.Fatal, o.Tolerant = (*progress)(r), r.written, r.fatal, true
+	return o
+}
+
+func (r *Rim) incomingOptions() persist.Options {
+	o := r.o.Store
+	o.Progress, o.Fatal = uncounted{}, r.fatal
+	return o
+}
+
+// uncounted is the Progress of a log that only follows.
+type uncounted struct{}
+
+// Advanced commits nothing.
+func (uncounted) Advanced(persist.Pos, persist.Pos) (commit, confirm persist.Pos) { return 0, 0 }
+
+// openStore opens the store, and incoming/ if there is one, and says what they hold.
+func (r *Rim) openStore() (ha.Boot, error) {
+	s, err := persist.Open(r.liveOptions())
 	if err != nil {
 		return ha.Boot{}, err
 	}
 	r.store.Store(s)
-	return r.boot(s), nil
+	if r.incoming.Load() == nil {
+		in, err := persist.ResumeIncoming(r.incomingOptions())
+		if err != nil {
+			return ha.Boot{}, err
+		}
+		r.incoming.Store(in)
+	}
+	b := boot(s)
+	if in := r.incoming.Load(); in != nil {
+		b.Incoming = new(boot(in))
+	}
+	return b, nil
 }
 
-func (r *Rim) boot(s *persist.Store) ha.Boot {
+// boot says what a store holds.
+func boot(s *persist.Store) ha.Boot {
 	found := s.Recovery()
-	return ha.Boot{Meta: s.Meta(), Unclean: found.Unclean, Start: s.Start(),
+	return ha.Boot{Meta: s.Meta(), Damaged: found.Damage != nil, Unclean: found.Unclean, Start: s.Start(),
 		Received: s.Received(), Synced: s.Synced(), Committed: s.Committed(), History: s.History()}
 }
 
+// closeStore closes what is open.
 func (r *Rim) closeStore() error {
-	s := r.store.Swap(nil)
-	if s == nil {
-		return nil
+	return errors.Join(closeOne(&r.incoming), closeOne(&r.store))
+}
+
+func closeOne(p *atomic.Pointer[persist.Store]) error {
+	if s := p.Swap(nil); s != nil {
+		return s.Close()
 	}
-	return s.Close()
+	return nil
 }
 
 // reopen closes the store and opens it again. What is not committed stays as it is.
 func (r *Rim) reopen() error {
-	if err := r.closeStore(); err != nil {
+	if err := closeOne(&r.store); err != nil {
 		return fmt.Errorf("closing the store: %w", err)
 	}
 	return r.opened()
@@ -69,15 +104,45 @@ func (r *Rim) opened() error {
 	if err != nil {
 		return err
 	}
+	r.epoch = 0
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	r.leading = false
 	r.commit, r.confirm, r.applied, r.awaiting = boot.Committed, boot.Committed, boot.Committed, false
 	r.commitAt.Store(uint64(r.commit))
-	r.leading, r.epoch = false, 0
 	r.stepLocked(ha.Opened{Boot: boot})
 	return nil
 }
 
-func (r *Rim) startIncoming([]byte) error { return fmt.Errorf("no incoming yet") }
-func (r *Rim) dropIncoming() error        { return fmt.Errorf("no incoming yet") }
-func (r *Rim) switchOver() error          { return fmt.Errorf("no incoming yet") }
+func (r *Rim) startIncoming(header []byte) error {
+	if err := closeOne(&r.incoming); err != nil {
+		return fmt.Errorf("closing incoming/: %w", err)
+	}
+	in, err := persist.StartIncoming(r.incomingOptions(), header)
+	if err != nil {
+		return fmt.Errorf("starting incoming/: %w", err)
+	}
+	r.incoming.Store(in)
+	r.step(ha.IncomingStarted{Start: in.Start()})
+	return nil
+}
+
+func (r *Rim) dropIncoming() error {
+	if err := errors.Join(closeOne(&r.incoming), persist.DropIncoming(r.o.Store)); err != nil {
+		return fmt.Errorf("dropping incoming/: %w", err)
+	}
+	r.step(ha.IncomingDropped{})
+	return nil
+}
+
+// switchOver puts incoming/ in the store's place.
+func (r *Rim) switchOver() error {
+	s, in := r.store.Swap(nil), r.incoming.Swap(nil)
+	if s == nil || in == nil {
+		return errors.New("switching to incoming/: it is not open")
+	}
+	if err := s.SwitchTo(in); err != nil {
+		return err
+	}
+	return r.opened()
+}
