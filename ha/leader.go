@@ -265,8 +265,12 @@ func (n *Node) progress() {
 // committed is in the index, the announcement stands under this epoch, and a quorum has answered a heartbeat since.
 func (n *Node) considerServing() {
 	l := &n.lead
+	if l.serving {
+		n.announceAgain()
+		return
+	}
 	switch {
-	case n.leave.draining || l.serving:
+	case n.leave.draining:
 	case l.m.Commit() < l.barrier && !n.weak("barrier"):
 	case !n.view.Config.Initialized && !n.weak("initialized"):
 		if !l.initing {
@@ -276,16 +280,33 @@ func (n *Node) considerServing() {
 			n.ask(askInit, Txn{IfConfig: new(n.view.ConfigVersion), IfMandate: new(n.view.MandateVersion), SetConfig: &c})
 		}
 	case !l.announced:
-		if !l.announcing {
-			l.announcing = true
-			n.ask(askAnnounce, Txn{IfMandate: new(n.view.MandateVersion),
-				Announce: &Announcement{NodeID: n.disk.meta.NodeID, Epoch: l.epoch, Addr: n.o.Addr, Admin: n.o.Admin}})
-		}
+		n.announce()
 	case n.disk.applied < l.barrier || n.disk.applied < l.commit || !n.roundDone():
 	default:
 		l.serving = true
 		n.tell(Info, "Master started: "+n.o.Addr)
 		n.do(Serve{Epoch: l.epoch})
+	}
+}
+
+// announce says who is master, if this still is the newest epoch.
+func (n *Node) announce() {
+	l := &n.lead
+	if l.announcing {
+		return
+	}
+	l.announcing = true
+	n.ask(askAnnounce, Txn{IfMandate: new(n.view.MandateVersion),
+		Announce: &Announcement{NodeID: n.disk.meta.NodeID, Epoch: l.epoch, Addr: n.o.Addr, Admin: n.o.Admin}})
+}
+
+// announceAgain does so in a new session: with the old one the announcement has gone, or will.
+func (n *Node) announceAgain() {
+	if a := n.view.Master; a != nil && a.NodeID == n.disk.meta.NodeID && a.Epoch == n.lead.epoch {
+		return
+	}
+	if m := n.view.Mandate; m != nil && m.Leader == n.disk.meta.NodeID && m.Epoch == n.lead.epoch {
+		n.announce()
 	}
 }
 
@@ -299,10 +320,11 @@ func (n *Node) initialized() {
 // announced begins the round of heartbeats that shows that a quorum follows after the announcement.
 func (n *Node) announced() {
 	l := &n.lead
-	l.announcing, l.announced = false, true
-	if n.phase != leading {
+	l.announcing = false
+	if n.phase != leading || l.announced {
 		return
 	}
+	l.announced = true
 	n.leadBeat()
 	l.round = make([]uint64, len(l.peers))
 	for i := range l.peers {

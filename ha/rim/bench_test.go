@@ -1,30 +1,14 @@
 package rim
 
 import (
-	"context"
 	"net"
-	"path/filepath"
+	"slices"
 	"syscall"
 	"testing"
 	"time"
 
-	"github.com/havenmq/havenmq/ha"
 	"github.com/havenmq/havenmq/persist"
 )
-
-// servant notes when its node serves.
-type servant struct {
-	store   *persist.Store
-	serving chan uint64
-}
-
-func (s *servant) Serve(store *persist.Store, epoch uint64) error {
-	s.store = store
-	s.serving <- epoch
-	return nil
-}
-func (s *servant) Pause(bool)                           {}
-func (s *servant) StopServing(string, *ha.Announcement) {}
 
 func freeAddr(t testing.TB) string {
 	t.Helper()
@@ -34,35 +18,6 @@ func freeAddr(t testing.TB) string {
 	}
 	defer func() { _ = l.Close() }()
 	return l.Addr().String()
-}
-
-func standTrio(b testing.TB, level persist.Sync) *persist.Store {
-	addr := freeAddr(b)
-	tr := newTree()
-	sv := &servant{serving: make(chan uint64, 1)}
-	for i := range 3 {
-		master := addr
-		if i == 0 {
-			master = ""
-		}
-		newStand := func(o ha.Options, boot ha.Boot) machine { return &stand{o: o, boot: boot, master: master} }
-		r, err := Start(b.Context(), Options{machine: newStand, Store: persist.Options{Dir: filepath.Join(b.TempDir(), "s"), Sync: level, MemoryBytes: 64 << 20}, Node: ha.Options{Replicas: 3, Sync: level},
-			Elector: tr.join(), Roles: sv, Bind: addr, Tell: func(l ha.Level, s string) { b.Log(l, s) }})
-		if err != nil {
-			b.Fatal(err)
-		}
-		b.Cleanup(func() {
-			if err := r.Stop(context.Background(), true); err != nil {
-				b.Error(err)
-			}
-		})
-	}
-	select {
-	case <-sv.serving:
-	case <-time.After(5 * time.Second):
-		b.Fatal("nobody serves")
-	}
-	return sv.store
 }
 
 type moved chan struct{}
@@ -84,7 +39,11 @@ func cpu() time.Duration {
 
 // benchmarkAppends sends durable messages of 100 bytes, at most window of them unconfirmed, through three nodes in one process.
 func benchmarkAppends(b *testing.B, window int, level persist.Sync) {
-	s := standTrio(b, level)
+	c := newCluster(quietly{b}, 3)
+	c.level = level
+	c.start()
+	c.allVote()
+	s := c.master().serving()
 	var u persist.Unit
 	body := make([]byte, 100)
 	ends := make([]persist.Pos, window)
@@ -112,6 +71,54 @@ func benchmarkAppends(b *testing.B, window int, level persist.Sync) {
 		await(p)
 	}
 	b.ReportMetric(float64((cpu()-before).Microseconds())/float64(b.N), "cpu-µs/msg")
+}
+
+// quietly keeps a benchmark's nodes from telling what they do.
+type quietly struct{ testing.TB }
+
+func (quietly) Logf(string, ...any) {}
+
+// BenchmarkReplicatedPaced sends 5,000 messages a second and says how long confirmations take.
+func BenchmarkReplicatedPaced(b *testing.B) {
+	c := newCluster(quietly{b}, 3)
+	c.start()
+	c.allVote()
+	s := c.master().serving()
+	var u persist.Unit
+	body := make([]byte, 100)
+	type sent struct {
+		end persist.Pos
+		at  time.Time
+	}
+	queue := make(chan sent, 100_000)
+	took := make(chan []time.Duration)
+	go func() {
+		var all []time.Duration
+		for x := range queue {
+			await(s, x.end)
+			all = append(all, time.Since(x.at))
+		}
+		took <- all
+	}()
+	before, start := cpu(), time.Now()
+	for i := 0; b.Loop(); i++ {
+		if d := time.Until(start.Add(time.Duration(i) * 200 * time.Microsecond)); d > 0 {
+			time.Sleep(d)
+		}
+		u.Reset()
+		u.Enqueue(u.Message(nil, body[:30], body), []persist.Target{{Queue: 1, Seq: persist.MakeSeq(4, uint64(i+1))}}, 0, 0)
+		_, end, err := s.Append(&u)
+		if err != nil {
+			b.Fatal(err)
+		}
+		queue <- sent{end, time.Now()}
+	}
+	close(queue)
+	all := <-took
+	slices.Sort(all)
+	b.ReportMetric(float64((cpu()-before).Microseconds())/float64(b.N), "cpu-µs/msg")
+	b.ReportMetric(float64(all[len(all)/2].Microseconds()), "p50-µs")
+	b.ReportMetric(float64(all[len(all)*99/100].Microseconds()), "p99-µs")
 }
 
 func BenchmarkReplicated1(b *testing.B)    { benchmarkAppends(b, 1, persist.QuorumDisk) }
