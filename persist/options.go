@@ -36,6 +36,8 @@ type Options struct {
 	ReplAddr     string    // advertised for replication
 	BootID       string    // of the machine's boot; read from Linux by default
 
+	// Copies is how many nodes write and sync each batch, at most maxCopies: the more, the longer it pays to let one fill.
+	Copies int
 	// Tolerant sets a damaged log aside and opens an empty one without a vote, where Open would refuse: for a member of a
 	// cluster, which fetches the log from another. Recovery().Damage says so then.
 	Tolerant bool
@@ -43,6 +45,8 @@ type Options struct {
 	begin     *segmentHeader // of incoming/: an empty log begins there
 	openIndex indexOpener    // openIndex by default
 }
+
+const maxCopies = 3
 
 const bootIDFile = "/proc/sys/kernel/random/boot_id"
 

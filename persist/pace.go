@@ -20,12 +20,13 @@ const (
 
 // pace decides when to linger. The committer owns it.
 type pace struct {
-	sync  time.Duration // a sync's time, running average
-	every time.Duration // from one round to the next, running average
-	units float64       // messages a round, running average
-	last  time.Time     // when the last round was taken
-	skip  int           // rounds without lingering to come,
-	back  int           // about twice as many each time when it brought nothing
+	copies time.Duration // nodes that write and sync each round: a round costs so many times as much. 0 is 1
+	sync   time.Duration // a sync's time, running average
+	every  time.Duration // from one round to the next, running average
+	units  float64       // messages a round, running average
+	last   time.Time     // when the last round was taken
+	skip   int           // rounds without lingering to come,
+	back   int           // about twice as many each time when it brought nothing
 }
 
 // synced tells of a sync's time.
@@ -40,7 +41,8 @@ func (p *pace) took(now time.Time, messages int) {
 
 // streams says how long it pays to linger; 0 not at all.
 func (p *pace) streams() time.Duration {
-	d := min(lingerSyncs*p.sync, lingerMost)
+	copies := max(p.copies, 1)
+	d := min(lingerSyncs*copies*p.sync, lingerMost*(copies+7)/8)
 	if d < lingerLeast || p.units*float64(d) < lingerGain*float64(p.every) {
 		return 0
 	}

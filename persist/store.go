@@ -82,6 +82,7 @@ func newLog(o *Options) *Log {
 	l.lazy = time.AfterFunc(time.Hour, l.lazyDue)
 	l.lazy.Stop()
 	l.segs = segmentSet{fs: o.FS, dir: o.Dir}
+	l.write.pace.copies = time.Duration(min(max(o.Copies, 1), maxCopies))
 	l.prep = preparer{fs: o.FS, dir: o.Dir, size: o.LogSize, reserve: o.ReserveBytes, failed: l.fail,
 		requests: make(chan prepareRequest, 4), done: make(chan struct{})}
 	l.write.giveUp, l.write.done = make(chan struct{}), make(chan struct{})

@@ -34,7 +34,7 @@ func (r *Rim) follower(incoming bool) follower {
 // liveOptions are those of the store, incomingOptions those of incoming/, which counts nothing by itself.
 func (r *Rim) liveOptions() persist.Options {
 	o := r.o.Store
-	o.Progress, o.Written, o.Fatal, o.Tolerant = (*progress)(r), r.written, r.fatal, true
+	o.Progress, o.Written, o.Fatal, o.Tolerant, o.Copies = (*progress)(r), r.written, r.fatal, true, r.o.Node.Replicas
 	return o
 }
 
