@@ -37,6 +37,7 @@ type Broker interface {
 // Server answers HTTP requests about one node.
 type Server struct {
 	broker   Broker
+	cluster  Cluster // nil: the node is alone
 	node     func() NodeInfo
 	loopback bool
 	metrics  http.Handler
@@ -170,6 +171,8 @@ func (s *Server) answer(r *http.Request, what string, rest []string) (any, error
 		return s.node(), only(r, rest)
 	case "stats":
 		return s.broker.Stats(), only(r, rest)
+	case "cluster":
+		return s.members(r, rest)
 	}
 	if err := s.served(); err != nil {
 		return nil, err
@@ -184,7 +187,7 @@ func (s *Server) answer(r *http.Request, what string, rest []string) (any, error
 	case "clients":
 		return s.clients(r, rest)
 	}
-	return nil, notFound(fmt.Sprintf("the API has no %q: node, stats, queues, topics, subscriptions, clients", what))
+	return nil, notFound(fmt.Sprintf("the API has no %q: node, cluster, stats, queues, topics, subscriptions, clients", what))
 }
 
 // served refuses what only a master knows on a node that is none, and says who is.

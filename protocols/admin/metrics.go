@@ -44,6 +44,12 @@ var (
 	dInfo         = desc("build_info", "1; the version that runs.", "version")
 	dRole         = desc("ha_role", "1 for the role that the node has.", "role")
 	dEpoch        = desc("ha_epoch", "Election that the node serves in.")
+	dElections    = desc("ha_elections_total", "Times that this process began to serve as master.")
+	dVoter        = desc("ha_voter", "1 while the node has a vote.")
+	dArbiter      = desc("ha_zookeeper_connected", "1 while ZooKeeper answers.")
+	dPaused       = desc("ha_paused", "1 on a master that no quorum hears.")
+	dMembers      = desc("ha_members_attached", "Replicas that follow this master.")
+	dLag          = desc("ha_replica_lag_bytes", "What of the master's log a replica has not on its disk yet; on the master alone.", "replica")
 	dReceived     = desc("messages_received_total", "Messages published by clients.", "protocol")
 	dDelivered    = desc("messages_delivered_total", "Deliveries handed to clients.", "protocol")
 	dAcknowledged = desc("messages_acknowledged_total", "Deliveries that clients settled.", "protocol")
@@ -86,6 +92,9 @@ func (c *brokerCollector) Collect(ch chan<- prometheus.Metric) {
 		e.gauge(dRole, truth(role == n.Role), role)
 	}
 	e.gauge(dEpoch, float64(n.Epoch))
+	if n.Cluster != nil {
+		e.cluster(&n)
+	}
 	for protocol, t := range s.Protocols {
 		e.counter(dReceived, t.Received, protocol)
 		e.counter(dDelivered, t.Delivered, protocol)
@@ -121,6 +130,26 @@ func (e emitter) store(s *core.Stats, n *StoreInfo) {
 	e.gauge(dLogStart, float64(n.LogStart))
 	e.gauge(dLogEnd, float64(n.LogEnd))
 	e.gauge(dCommitted, float64(n.Committed))
+}
+
+// cluster shows how the node stands in its cluster. Replicas are as few as the cluster's seats.
+func (e emitter) cluster(n *NodeInfo) {
+	c := n.Cluster
+	e.counter(dElections, c.Elections)
+	e.gauge(dVoter, truth(c.Voter))
+	e.gauge(dArbiter, truth(c.Connected))
+	e.gauge(dPaused, truth(c.Paused))
+	if n.Role != RoleMaster {
+		return
+	}
+	attached := 0
+	for _, p := range c.Peers {
+		if p.Attached {
+			attached++
+		}
+		e.gauge(dLag, float64(p.LagBytes), p.Addr)
+	}
+	e.gauge(dMembers, float64(attached))
 }
 
 func (e emitter) gauge(d *prometheus.Desc, v float64, labels ...string) {

@@ -34,7 +34,25 @@ type ClusterInfo struct {
 	Connected  bool       `json:"connected"` // to ZooKeeper
 	Paused     bool       `json:"paused"`    // a master that no quorum hears
 	MasterAddr string     `json:"masterReplicationAddress"`
+	Addr       string     `json:"replicationAddress"` // this node's own
+	Elections  uint64     `json:"elections"`          // times that this process began to serve as master
+	Attach     *Attach    `json:"attach,omitempty"`   // while the state is attaching
 	Peers      []PeerInfo `json:"peers"`
+}
+
+// Attach says how far a replica has caught up, in positions of the log.
+type Attach struct {
+	From uint64 `json:"from"`
+	At   uint64 `json:"at"`
+	To   uint64 `json:"to"` // grows while the master takes messages
+}
+
+// Share is what is done, from 0 to 1.
+func (a *Attach) Share() float64 {
+	if a.To <= a.From {
+		return 1
+	}
+	return float64(min(max(a.At, a.From), a.To)-a.From) / float64(a.To-a.From)
 }
 
 // PeerInfo is another member. Positions are known to the master alone.

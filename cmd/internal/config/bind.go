@@ -11,6 +11,7 @@ import (
 // binder gives a tree's values to the fields of a struct that carry their key as yaml tag.
 type binder struct {
 	errs    []error
+	unused  []string          // warnings of keys that are read over
 	origins map[string]origin // path → where its value came from
 }
 
@@ -54,6 +55,7 @@ func (b *binder) text(n *node, u encoding.TextUnmarshaler, path string) {
 // foreign are ActiveMQ's keys that have no like here, and what to write instead.
 var foreign = map[string]string{
 	"kahaDB":            ": the store is levelDB: write persistenceAdapter: {levelDB: {directory: …}}",
+	"zkSessionTmeout":   ": ActiveMQ 5.10 spelled it so: write zkSessionTimeout",
 	"managementContext": ": there is no JMX: metrics and the API are at admin: {address: 127.0.0.1:8161}",
 }
 
@@ -64,6 +66,9 @@ func (b *binder) structure(n *node, v reflect.Value, path string) {
 	}
 	for _, f := range n.fields {
 		i := fieldIndex(v.Type(), f.key)
+		if i < 0 && b.readOver(v.Type(), f) {
+			continue
+		}
 		if i < 0 {
 			hint, known := foreign[f.key]
 			if !known {
@@ -75,6 +80,43 @@ func (b *binder) structure(n *node, v reflect.Value, path string) {
 		b.bind(f.node, v.Field(i), join(path, f.key))
 	}
 }
+
+// readOver warns about a key of ActiveMQ's store that asks for nothing here, so that its users' files are read.
+func (b *binder) readOver(t reflect.Type, f *field) bool {
+	why, known := superfluous[f.key]
+	if !known || t != reflect.TypeFor[ReplicatedLevelDB]() && t != reflect.TypeFor[LevelDB]() {
+		return false
+	}
+	b.unused = append(b.unused, fmt.Sprintf("%s: %s has no effect: %s", f.at, f.key, why))
+	return true
+}
+
+// superfluous are options of ActiveMQ's levelDB and replicatedLevelDB, and why they are not needed.
+var superfluous = map[string]string{
+	"indexFactory":                "there is one index",
+	"indexMaxOpenFiles":           indexOwn,
+	"indexBlockRestartInterval":   indexOwn,
+	"indexWriteBufferSize":        indexOwn,
+	"indexBlockSize":              indexOwn,
+	"indexCacheSize":              indexOwn,
+	"indexCompression":            indexOwn,
+	"verifyChecksums":             "checksums are always verified",
+	"paranoidChecks":              "checksums are always verified",
+	"logCompression":              "the log is not compressed",
+	"logWriteBufferSize":          "the log is written in groups",
+	"asyncBufferSize":             "the log is written in groups",
+	"flushDelay":                  "the log is written in groups",
+	"readThreads":                 "reading needs no threads of its own",
+	"monitorStats":                "the numbers are at /metrics",
+	"container":                   "status shows where a node runs",
+	"failoverProducersAuditDepth": auditOwn,
+	"maxFailoverProducersToTrack": auditOwn,
+}
+
+const (
+	indexOwn = "the index tunes itself"
+	auditOwn = "duplicates are found by what is replicated"
+)
 
 func (b *binder) slice(n *node, v reflect.Value, path string) {
 	if !n.list {

@@ -100,7 +100,7 @@ func (k *checker) replicated(path string, r *ReplicatedLevelDB, c *Config) {
 		k.fail(path+"sync", "%q is levelDB's word for one node: write quorum_disk or another level", r.Sync)
 	}
 	if r.ZkSessionTimeout < Duration(time.Second) {
-		k.fail(path+"zkSessionTimeout", "%s is too short: at least 1s, better 6s", time.Duration(r.ZkSessionTimeout))
+		k.fail(path+"zkSessionTimeout", "%s is too short: at least 1s, better 6s; a number without a unit is milliseconds", time.Duration(r.ZkSessionTimeout))
 	}
 	for _, a := range strings.Split(r.ZkAddress, ",") {
 		if _, port, err := net.SplitHostPort(strings.TrimSpace(a)); err != nil || !isPort(port) {
@@ -110,14 +110,27 @@ func (k *checker) replicated(path string, r *ReplicatedLevelDB, c *Config) {
 	if !strings.HasPrefix(r.ZkPath, "/") || strings.HasSuffix(r.ZkPath, "/") || strings.Contains(r.ZkPath, "//") {
 		k.fail(path+"zkPath", "%q is not a ZooKeeper path: write it like /activemq/leveldb-stores", r.ZkPath)
 	}
+	k.replication(path, r, c)
+}
+
+// replication checks where replicas are accepted, and what the others dial.
+func (k *checker) replication(path string, r *ReplicatedLevelDB, c *Config) {
+	if strings.ContainsAny(r.Hostname, ":/ ") && net.ParseIP(r.Hostname) == nil {
+		k.fail(path+"hostname", "%q is no host name: write the name alone that the other nodes dial; the port is bind's", r.Hostname)
+	}
+	if r.ConnectURL != "" {
+		if u, err := url.Parse(r.ConnectURL); err != nil || u.Scheme != "tcp" || u.Hostname() == "" || !isPort(u.Port()) || u.Port() == "0" {
+			k.fail(path+"connectUrl", "%q is not a replication address: write it like tcp://zabbix:61619, or leave it out and set hostname", r.ConnectURL)
+		}
+	}
 	u, err := url.Parse(r.Bind)
 	if err != nil || u.Scheme != "tcp" || !isPort(u.Port()) {
 		k.fail(path+"bind", "%q is not a replication address: write it like tcp://0.0.0.0:61619", r.Bind)
 		return
 	}
-	if !isLoopback(u.Hostname()) && r.SecurityToken == "" && c.TLS == nil && !c.AllowAnonymous {
-		k.fail(path+"bind", "%s is reachable from other machines and replication has neither securityToken nor tls: "+
-			"set one of them, or allowAnonymous: true to run without", r.Bind)
+	if !isLoopback(u.Hostname()) && r.SecurityToken == "" && (c.TLS == nil || c.TLS.ClientCA == "") && !c.AllowAnonymous {
+		k.fail(path+"bind", "%s is reachable from other machines and replication has neither securityToken nor tls with a clientCA: "+
+			"set one of them, the same on all nodes, or allowAnonymous: true to run without", r.Bind)
 	}
 }
 
@@ -187,7 +200,10 @@ func warnings(c *Config) (w []string) {
 			w = append(w, fmt.Sprintf("connector %s (%s) is not supported yet and is not listened on", t.Name, t.URI.URL()))
 		}
 	}
-	if c.TLS != nil {
+	switch {
+	case c.TLS != nil && c.PersistenceAdapter.ReplicatedLevelDB != nil:
+		w = append(w, "tls is used for replication alone: TLS connectors are not supported yet, and what clients connect to is not encrypted")
+	case c.TLS != nil:
 		w = append(w, "tls is not used: TLS connectors are not supported yet, and what is listened on is not encrypted")
 	}
 	if l := c.PersistenceAdapter.LevelDB; l != nil && !l.Sync.Safe() {
@@ -206,8 +222,14 @@ func (r *ReplicatedLevelDB) warnings() (w []string) {
 	if r.ZkSessionTimeout < Duration(4*time.Second) {
 		w = append(w, fmt.Sprintf("zkSessionTimeout is %s: a short pause may look like a dead node; 6s is steady", time.Duration(r.ZkSessionTimeout)))
 	}
-	if s := string(r.Sync); !strings.Contains(s, "quorum") {
+	switch s := string(r.Sync); {
+	case !strings.Contains(s, "quorum"):
 		w = append(w, fmt.Sprintf("sync is %s: a failover can lose messages that were confirmed; quorum_disk is the safe level", s))
+	case !strings.Contains(s, "quorum_disk"):
+		w = append(w, fmt.Sprintf("sync is %s: confirmed messages are in the memory of a quorum; they outlive any failover, and are lost when the power of most nodes fails at once", s))
+	}
+	if r.Hostname == "" && r.ConnectURL == "" {
+		w = append(w, "hostname is not set: this machine's own name is what the other nodes dial; they must be able to resolve it")
 	}
 	return w
 }

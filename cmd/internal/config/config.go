@@ -37,7 +37,8 @@ type ReplicatedLevelDB struct {
 	Directory        string   `yaml:"directory"`
 	Replicas         int      `yaml:"replicas"`
 	Bind             string   `yaml:"bind"`
-	Hostname         string   `yaml:"hostname"` // what the others dial; empty is this machine's own name
+	Hostname         string   `yaml:"hostname"`             // what the others dial; empty is this machine's own name
+	ConnectURL       string   `yaml:"connectUrl,omitempty"` // the same with a port, where that is not bind's: tcp://host:port
 	ZkAddress        string   `yaml:"zkAddress"`
 	ZkPath           string   `yaml:"zkPath"`
 	ZkPassword       Secret   `yaml:"zkPassword"`

@@ -81,7 +81,12 @@ func TestComplaints(t *testing.T) {
 		{"size", "systemUsage: {memoryUsage: 1 gigabyte}", `"1 gigabyte" is not a size: write a number and a unit`},
 		{"negative size", "systemUsage: {memoryUsage: -1gb}", `is not a size`},
 		{"huge size", "systemUsage: {memoryUsage: 99999999999tb}", `is not a size`},
-		{"duration", "persistenceAdapter: {replicatedLevelDB: {zkSessionTimeout: 6}}", `"6" is not a time span: write a number and a unit, such as 6s`},
+		{"duration", "persistenceAdapter: {replicatedLevelDB: {zkSessionTimeout: 6x}}", `"6x" is not a time span: write a number and a unit, such as 6s`},
+		{"six what", "persistenceAdapter: {replicatedLevelDB: {zkSessionTimeout: 6}}", `6ms is too short: at least 1s, better 6s; a number without a unit is milliseconds`},
+		{"hostname", `persistenceAdapter: {replicatedLevelDB: {hostname: "tcp://a:1"}}`, `"tcp://a:1" is no host name`},
+		{"connectUrl", `persistenceAdapter: {replicatedLevelDB: {connectUrl: "a:1"}}`, `"a:1" is not a replication address: write it like tcp://zabbix:61619`},
+		{"TLS that checks nobody", "persistenceAdapter: {replicatedLevelDB: {}}\ntls: {cert: a, key: b}", `neither securityToken nor tls with a clientCA`},
+		{"old spelling", "persistenceAdapter: {replicatedLevelDB: {zkSessionTmeout: 2s}}", `write zkSessionTimeout`},
 		{"bool", "allowAnonymous: yes", `"yes" is neither true nor false`},
 		{"int", "persistenceAdapter: {replicatedLevelDB: {replicas: three}}", `"three" is not a whole number`},
 		{"scalar for keys", "admin: 127.0.0.1:1", `admin: keys are expected here: address`},
@@ -234,7 +239,28 @@ func TestEffectiveReadsBack(t *testing.T) {
 
 func TestWarnings(t *testing.T) {
 	l := mustLoad(t, "persistenceAdapter: {replicatedLevelDB: {bind: 'tcp://127.0.0.1:1', replicas: 4, zkSessionTimeout: 2s, sync: 'local_disk, remote_mem'}}")
-	if len(l.Warnings) != 3 {
+	if len(l.Warnings) != 4 {
+		t.Errorf("%q", l.Warnings)
+	}
+}
+
+// ActiveMQ's options that ask for nothing here are read over with a warning, its milliseconds are taken, and quorum_mem
+// says what it promises.
+func TestActiveMQsOptions(t *testing.T) {
+	l := mustLoad(t, "persistenceAdapter:\n  replicatedLevelDB:\n    {bind: 'tcp://127.0.0.1:1', connectUrl: 'tcp://a:2', zkSessionTimeout: 2000, sync: quorum_mem,\n"+
+		"    indexFactory: org.iq80.leveldb, verifyChecksums: true, container: x}")
+	r := l.PersistenceAdapter.ReplicatedLevelDB
+	if r.ZkSessionTimeout != Duration(2*time.Second) || r.ConnectURL != "tcp://a:2" {
+		t.Errorf("%+v", r)
+	}
+	got := strings.Join(l.Warnings, "\n")
+	for _, want := range []string{"havenmq.yaml:4:5: indexFactory has no effect", "verifyChecksums has no effect: checksums are always verified",
+		"container has no effect", "sync is quorum_mem: confirmed messages are in the memory of a quorum", "a short pause may look like a dead node"} {
+		if !strings.Contains(got, want) {
+			t.Errorf("no %q in\n%s", want, got)
+		}
+	}
+	if len(l.Warnings) != 5 {
 		t.Errorf("%q", l.Warnings)
 	}
 }

@@ -73,7 +73,7 @@ func load(s Source, root *node) (*Loaded, error) {
 	if len(errs) > 0 {
 		return nil, errors.Join(errs...)
 	}
-	l.Warnings = append(l.Warnings, warnings(l.Config)...)
+	l.Warnings = append(append(l.Warnings, b.unused...), warnings(l.Config)...)
 	return l, nil
 }
 

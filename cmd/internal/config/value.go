@@ -49,12 +49,16 @@ func (s Size) String() string {
 	return strconv.FormatInt(int64(s), 10)
 }
 
-// Duration is a time span, written "6s", "500ms" or "1m30s".
+// Duration is a time span, written "6s", "500ms" or "1m30s". A bare number is milliseconds, as ActiveMQ has it.
 type Duration time.Duration
 
 // UnmarshalText reads a duration; it is never negative.
 func (d *Duration) UnmarshalText(text []byte) error {
-	v, err := time.ParseDuration(string(text))
+	in := strings.TrimSpace(string(text))
+	if _, err := strconv.ParseUint(in, 10, 32); err == nil {
+		in += "ms"
+	}
+	v, err := time.ParseDuration(in)
 	if err != nil || v < 0 {
 		return fmt.Errorf("%q is not a time span: write a number and a unit, such as 6s or 500ms", text)
 	}

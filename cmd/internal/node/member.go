@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/http"
 	"net/url"
 	"os"
 	"path"
@@ -21,6 +22,7 @@ import (
 	"github.com/havenmq/havenmq/ha/rim"
 	"github.com/havenmq/havenmq/ha/zookeeper"
 	"github.com/havenmq/havenmq/persist"
+	"github.com/havenmq/havenmq/protocols/admin"
 )
 
 // goodbyeTime is how long clients have to take their goodbye when another node takes over: they are to go there at once.
@@ -28,13 +30,15 @@ const goodbyeTime = 500 * time.Millisecond
 
 // startMember joins the cluster. It returns when the node takes part, whatever its role.
 func (n *Node) startMember(ctx context.Context) error {
-	if err := n.serveAdmin(ctx, n.life); err != nil {
-		return err
-	}
 	o, err := n.memberOptions()
 	if err != nil {
 		return err
 	}
+	n.addr = o.Node.Addr
+	if err := n.serveAdmin(ctx, n.life); err != nil {
+		return err
+	}
+	o.Node.Admin = n.adminURL
 	r := n.o.Config.PersistenceAdapter.ReplicatedLevelDB
 	e, err := zookeeper.Connect(zookeeper.Options{Servers: zkServers(r.ZkAddress), Path: path.Join(r.ZkPath, n.o.Config.BrokerName),
 		Password: string(r.ZkPassword), SessionTimeout: time.Duration(r.ZkSessionTimeout), Logf: n.log.zookeeperf})
@@ -79,11 +83,9 @@ func (n *Node) memberOptions() (o rim.Options, err error) {
 	if err != nil {
 		return o, fmt.Errorf("persistenceAdapter.replicatedLevelDB.bind: %w", err)
 	}
-	host := r.Hostname
-	if host == "" {
-		if host, err = os.Hostname(); err != nil {
-			return o, fmt.Errorf("persistenceAdapter.replicatedLevelDB.hostname is not set, and this machine's cannot be found: %w", err)
-		}
+	addr, err := advertised(r, bind)
+	if err != nil {
+		return o, err
 	}
 	security, err := replicationTLS(c.TLS)
 	if err != nil {
@@ -92,10 +94,89 @@ func (n *Node) memberOptions() (o rim.Options, err error) {
 	return rim.Options{
 		Store: persist.Options{Dir: r.Directory, FS: n.o.fs, Sync: level, LogSize: int64(r.LogSize), StoreUsage: uint64(c.SystemUsage.StoreUsage),
 			MemoryBytes: int64(c.SystemUsage.MemoryUsage), Logf: n.log.storef},
-		Node: ha.Options{Replicas: r.Replicas, Addr: net.JoinHostPort(host, bind.Port()), Admin: n.adminURL, Weight: r.Weight, Sync: level,
+		Node: ha.Options{Replicas: r.Replicas, Addr: addr, Weight: r.Weight, Sync: level,
 			Incarnation: randomNumber(), NewID: randomID, NewNonce: randomNumber, Timing: ha.DefaultTiming()},
 		Roles: (*part)(n), Bind: bind.Host, Token: string(r.SecurityToken), TLS: security, Tell: n.log.cluster,
 	}, nil
+}
+
+// advertised is what the other nodes dial.
+func advertised(r *config.ReplicatedLevelDB, bind *url.URL) (string, error) {
+	if r.ConnectURL != "" {
+		u, err := url.Parse(r.ConnectURL)
+		if err != nil {
+			return "", fmt.Errorf("persistenceAdapter.replicatedLevelDB.connectUrl: %w", err)
+		}
+		return u.Host, nil
+	}
+	host := r.Hostname
+	if host == "" {
+		own, err := os.Hostname()
+		if err != nil {
+			return "", fmt.Errorf("persistenceAdapter.replicatedLevelDB.hostname is not set, and this machine's cannot be found: %w", err)
+		}
+		host = own
+	}
+	return net.JoinHostPort(host, bind.Port()), nil
+}
+
+// dialable is the admin URL that others are told: a node that listens on all addresses is reached at its replication host.
+func dialable(adminURL, addr string) string {
+	u, err := url.Parse(adminURL)
+	if err != nil || adminURL == "" {
+		return adminURL
+	}
+	if ip := net.ParseIP(u.Hostname()); ip == nil || !ip.IsUnspecified() {
+		return adminURL
+	}
+	host, _, err := net.SplitHostPort(addr)
+	if err != nil {
+		return adminURL
+	}
+	u.Host = net.JoinHostPort(host, u.Port())
+	return u.String()
+}
+
+// Promote is admin.Cluster.
+func (n *Node) Promote(member string) error {
+	m := n.member.Load()
+	if m == nil {
+		return errNoBroker
+	}
+	var attached, meant []ha.PeerStatus
+	for _, p := range m.Status().Peers {
+		if p.Attached {
+			attached = append(attached, p)
+		}
+		if named(p, member) {
+			meant = append(meant, p)
+		}
+	}
+	switch {
+	case member == "" && len(attached) == 0:
+		return conflict("no replica follows this master: there is nobody to hand over to")
+	case member == "":
+		m.Promote(persist.ID{})
+		return nil
+	case len(meant) == 0:
+		return conflict(fmt.Sprintf("%s is no other member of this cluster: `havenmq cluster ls` lists them", member))
+	case len(meant) > 1:
+		return conflict(fmt.Sprintf("%s is the host of several members: name one with its port, such as %s", member, meant[0].Addr))
+	case !meant[0].Attached:
+		return conflict(fmt.Sprintf("%s does not follow this master: wait until `havenmq cluster ls` shows it attached", meant[0].Addr))
+	}
+	m.Promote(meant[0].NodeID)
+	return nil
+}
+
+func conflict(detail string) error {
+	return &admin.Problem{Title: "It cannot be handed over", Status: http.StatusConflict, Code: "in-use", Detail: detail}
+}
+
+// named says whether an operator's word means this member.
+func named(p ha.PeerStatus, word string) bool {
+	host, _, _ := net.SplitHostPort(p.Addr)
+	return word == p.Addr || word == host || word == p.Admin || word == p.NodeID.String()
 }
 
 func randomNumber() uint64 {
@@ -144,6 +225,7 @@ func (p *part) Serve(store *persist.Store, epoch uint64) error {
 		return err
 	}
 	n.stage.Load().serve()
+	n.elections.Add(1)
 	i := n.Info()
 	i.Epoch = epoch
 	n.log.started(i)

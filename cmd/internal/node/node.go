@@ -40,16 +40,18 @@ type Node struct {
 	dir     string // of data, absolute
 	failed  chan error
 
-	pid      *pidfile.File
-	store    *persist.Store          // of a node alone
-	epoch    uint64                  // of a node alone
-	member   atomic.Pointer[rim.Rim] // of a node in a cluster, once it takes part
-	desk     desk
-	stage    atomic.Pointer[stage] // nil: no client is served
-	adminURL string
-	ready    atomic.Bool        // of a node alone
-	life     context.Context    // ends when admin is to end
-	quit     context.CancelFunc // ends it
+	pid       *pidfile.File
+	store     *persist.Store          // of a node alone
+	epoch     uint64                  // of a node alone
+	member    atomic.Pointer[rim.Rim] // of a node in a cluster, once it takes part
+	desk      desk
+	stage     atomic.Pointer[stage] // nil: no client is served
+	adminURL  string
+	addr      string             // advertised for replication
+	elections atomic.Uint64      // times that it began to serve as master
+	ready     atomic.Bool        // of a node alone
+	life      context.Context    // ends when admin is to end
+	quit      context.CancelFunc // ends it
 	background
 
 	warned sync.Mutex // guards o.Warnings
@@ -208,8 +210,11 @@ func (n *Node) serveAdmin(ctx, life context.Context) error {
 	if err != nil {
 		return errors.Join(fmt.Errorf("admin: %w", err), socket.Close())
 	}
-	n.adminURL = "http://" + bound(host, socket)
+	n.adminURL = dialable("http://"+bound(host, socket), n.addr)
 	s := admin.New(&n.desk, n.Info, isLoopback(socket))
+	if n.o.Config.PersistenceAdapter.ReplicatedLevelDB != nil {
+		s.Join(n)
+	}
 	n.running.Go(func() {
 		if err := s.Serve(life, socket); err != nil {
 			n.log.Error().Err(err).Msg("Admin ended")

@@ -1,0 +1,51 @@
+package admin
+
+import (
+	"strings"
+	"testing"
+)
+
+// fakeCluster remembers who was to be promoted.
+type fakeCluster []string
+
+func (f *fakeCluster) Promote(member string) error {
+	*f = append(*f, member)
+	return nil
+}
+
+func TestClusterAPI(t *testing.T) {
+	now := NodeInfo{Role: RoleMaster, Ready: true, Cluster: &ClusterInfo{ID: "c", State: "master", Voter: true, Elections: 2,
+		Peers: []PeerInfo{{Addr: "b:61619", Attached: true, LagBytes: 7}, {Addr: "c:61619", LagBytes: 9}}}}
+	var asked fakeCluster
+	s := New(&fakeBroker{}, func() NodeInfo { return now }, true)
+	expect(t, s, "GET", "/api/v1/cluster", 404, "in no cluster")
+	s.Join(&asked)
+	expect(t, s, "GET", "/api/v1/cluster", 200, `"replicationAddress":"b:61619"`)
+	expect(t, s, "POST", "/api/v1/cluster", 405, "takes GET")
+	expect(t, s, "GET", "/api/v1/cluster/promote", 405, "takes POST")
+	expect(t, s, "POST", "/api/v1/cluster/explode", 404, "promote alone")
+	expect(t, s, "POST", "/api/v1/cluster/promote?to=b:61619", 204, "")
+	expect(t, s, "POST", "/api/v1/cluster/promote", 204, "")
+	for _, line := range []string{`havenmq_ha_replica_lag_bytes{replica="b:61619"} 7`, `havenmq_ha_replica_lag_bytes{replica="c:61619"} 9`,
+		"havenmq_ha_members_attached 1", "havenmq_ha_elections_total 2", "havenmq_ha_voter 1", "havenmq_ha_zookeeper_connected 0"} {
+		expect(t, s, "GET", "/metrics", 200, line)
+	}
+	now.Role, now.Master = RoleReplica, "http://b:8161"
+	expect(t, s, "POST", "/api/v1/cluster/promote", 409, "ask the master, http://b:8161")
+	expect(t, s, "GET", "/readyz", 200, "ready: replica")
+	expect(t, s, "GET", "/master", 503, "not the master: replica")
+	if got := strings.Join(asked, ","); got != "b:61619," {
+		t.Errorf("promoted: %s", got)
+	}
+	if w := ask(t, s, "GET", "/metrics"); strings.Contains(w.Body.String(), "lag_bytes") {
+		t.Error("a replica shows the others' lag, which it cannot know")
+	}
+}
+
+func TestAttachShare(t *testing.T) {
+	for a, want := range map[Attach]float64{{0, 50, 100}: 0.5, {100, 100, 300}: 0, {5, 5, 5}: 1, {10, 400, 300}: 1, {10, 0, 300}: 0} {
+		if got := a.Share(); got != want {
+			t.Errorf("%+v: %v, want %v", a, got, want)
+		}
+	}
+}
