@@ -91,12 +91,16 @@ func (c *serveCommand) tellReady() error {
 
 // banner says where everything is.
 func banner(w io.Writer, c *config.Config, i admin.NodeInfo) {
-	fmt.Fprintf(w, "HavenMQ %s, broker %s: %s of epoch %d, sync %s, data in %s\n", version, i.BrokerName, i.Role, i.Epoch, i.Sync, i.DataDirectory)
+	role := fmt.Sprintf("%s of epoch %d", i.Role, i.Epoch)
+	if r := c.PersistenceAdapter.ReplicatedLevelDB; r != nil { // the log says what becomes of it
+		role = fmt.Sprintf("one of %d nodes, joins at ZooKeeper %s", r.Replicas, r.ZkAddress)
+	}
+	fmt.Fprintf(w, "HavenMQ %s, broker %s: %s, sync %s, data in %s\n", version, i.BrokerName, role, i.Sync, i.DataDirectory)
 	for _, t := range i.Transports {
 		fmt.Fprintf(w, "  %-8s %s\n", t.Name, t.URL)
 	}
-	if i.Master != "" {
-		fmt.Fprintf(w, "  %-8s %s\n", "admin", i.Master)
+	if i.Admin != "" {
+		fmt.Fprintf(w, "  %-8s %s\n", "admin", i.Admin)
 	}
 	if off := offLoopback(c); len(off) > 0 {
 		fmt.Fprintf(w, "Anybody who can reach this machine may use %s: nobody has to log in.\n", strings.Join(off, ", "))
@@ -110,7 +114,11 @@ func announce(log zerolog.Logger, c *config.Config, i admin.NodeInfo) {
 	for _, t := range i.Transports {
 		urls = append(urls, t.URL)
 	}
-	line.Strs("transports", urls).Str("admin", i.Master).Msg("Serving")
+	what := "Serving"
+	if i.Role != admin.RoleMaster {
+		what = "Joining the cluster" // clients are served when this node is master
+	}
+	line.Strs("transports", urls).Str("admin", i.Admin).Msg(what)
 	if off := offLoopback(c); len(off) > 0 {
 		log.Warn().Strs("transports", off).Msg("Anybody who can reach this machine may use these: nobody has to log in")
 	}

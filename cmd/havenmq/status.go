@@ -4,10 +4,14 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"io"
+	"os"
 	"os/signal"
 	"strings"
 	"syscall"
 	"time"
+
+	"golang.org/x/term"
 
 	"github.com/havenmq/havenmq/cmd/internal/client"
 	"github.com/havenmq/havenmq/protocols/admin"
@@ -15,7 +19,7 @@ import (
 
 // statusCommand is `havenmq status`.
 type statusCommand struct {
-	Watch bool `help:"Print again whenever something changes, until interrupted."`
+	Watch bool `help:"Show how it changes until interrupted: live on a terminal, elsewhere a new picture for each change."`
 	nodeFlag
 	outputFlag
 }
@@ -66,7 +70,7 @@ func (c *statusCommand) show(s *streams, i admin.NodeInfo) error {
 		for _, t := range i.Transports {
 			rows = append(rows, []string{"Transport", t.URL})
 		}
-		rows = append(rows, clusterRows(i.Cluster)...)
+		rows = append(rows, clusterRows(&i)...)
 		for _, w := range i.Warnings {
 			rows = append(rows, []string{"Warning", w})
 		}
@@ -75,46 +79,71 @@ func (c *statusCommand) show(s *streams, i admin.NodeInfo) error {
 }
 
 // clusterRows says how the node stands in its cluster, and how the others do.
-func clusterRows(c *admin.ClusterInfo) (rows [][]string) {
+func clusterRows(i *admin.NodeInfo) (rows [][]string) {
+	c := i.Cluster
 	if c == nil {
 		return nil
 	}
-	rows = append(rows, []string{"Cluster", c.State + ", votes: " + yesNo(c.Voter) + ", ZooKeeper: " + yesNo(c.Connected)})
+	text := c.State
+	if c.Paused {
+		text += ", paused: no quorum of replicas answers"
+	}
+	rows = append(rows, []string{"Cluster", text + ", votes: " + yesNo(c.Voter) + ", ZooKeeper: " + yesNo(c.Connected)})
+	if a := c.Attach; a != nil {
+		rows = append(rows, []string{"Attaching", progressBar(a)})
+	}
 	for _, p := range c.Peers {
-		text := p.Addr + " " + p.State
-		switch {
-		case p.State == "":
-			text += "away"
-		case p.Attached:
-			text += fmt.Sprintf(", attached at %d, behind by %s", p.Position, bytesText(p.LagBytes))
-		}
-		rows = append(rows, []string{"Member", text})
+		rows = append(rows, []string{"Member", p.Addr + " " + memberText(i, &p)})
 	}
 	return rows
+}
+
+// memberText says how another member stands, as far as this node knows.
+func memberText(i *admin.NodeInfo, p *admin.PeerInfo) string {
+	switch {
+	case p.State == "":
+		return "away: start it, or see `havenmq cluster replace`"
+	case p.Attached:
+		return fmt.Sprintf("attached at %d, behind by %s", p.Position, bytesText(p.LagBytes))
+	case i.Role == admin.RoleMaster && p.SilentMs >= 0:
+		return "attaching, behind by " + bytesText(p.LagBytes)
+	}
+	text, known := map[string]string{"MASTER": "master", "FOLLOWING": "replica", "SYNCING": "not attached", "FROZEN": "electing", "IDLE": "electing",
+		"ERROR": "not attached: its disk is full"}[p.State]
+	if !known {
+		text = p.State
+	}
+	return text
+}
+
+// barCells is how wide a progress bar is.
+const barCells = 30
+
+// progressBar draws how far a replica has caught up.
+func progressBar(a *admin.Attach) string {
+	done := int(a.Share() * barCells)
+	at := min(max(a.At, a.From), max(a.To, a.From))
+	return fmt.Sprintf("[%s%s] %3.0f%%, %s of %s", strings.Repeat("#", done), strings.Repeat("-", barCells-done), 100*a.Share(),
+		bytesText(at-a.From), bytesText(max(a.To, a.From)-a.From))
 }
 
 // watchPause is how often the node is asked.
 const watchPause = time.Second
 
-// watch prints what changes, positions aside: those always do.
+// watch shows the node until it is interrupted: live on a terminal, elsewhere whenever something but positions changes.
 func (c *statusCommand) watch(ctx context.Context, s *streams, node *client.Client) error {
 	ctx, stop := signal.NotifyContext(ctx, syscall.SIGTERM, syscall.SIGINT)
 	defer stop()
+	f, ok := s.out.(*os.File)
+	live := ok && c.Output == "table" && term.IsTerminal(int(f.Fd()))
 	last := ""
 	for {
-		var text bytes.Buffer
 		i, err := node.Node(ctx)
 		if ctx.Err() != nil {
 			return nil
 		}
-		now := fmt.Sprint(i.Role, i.Epoch, i.Master, i.Ready, i.PID, i.Store.Full, err)
-		if err != nil {
-			fmt.Fprintf(&text, "havenmq: %v\n", err)
-		} else if err := c.show(&streams{out: &text}, i); err != nil {
-			return err
-		}
-		if now != last {
-			if _, err := fmt.Fprintf(s.out, "%s\n%s\n", time.Now().Format(time.DateTime), strings.TrimRight(text.String(), "\n")); err != nil {
+		if now := gist(&i, err); live || now != last {
+			if err := c.picture(s.out, live, i, err); err != nil {
 				return err
 			}
 			last = now
@@ -125,4 +154,37 @@ func (c *statusCommand) watch(ctx context.Context, s *streams, node *client.Clie
 			return nil
 		}
 	}
+}
+
+// picture prints one picture; a live one takes the last one's place.
+func (c *statusCommand) picture(out io.Writer, live bool, i admin.NodeInfo, failure error) error {
+	var text bytes.Buffer
+	if live {
+		text.WriteString("\x1b[H\x1b[2J")
+	}
+	if c.Output == "table" {
+		fmt.Fprintln(&text, time.Now().Format(time.DateTime))
+	}
+	if failure != nil {
+		fmt.Fprintf(&text, "havenmq: %v\n", failure)
+	} else if err := c.show(&streams{out: &text}, i); err != nil {
+		return err
+	}
+	_, err := out.Write(text.Bytes())
+	return err
+}
+
+// gist is what a picture shows but for what always moves: positions, sizes, and an attaching replica's last few percent.
+func gist(i *admin.NodeInfo, err error) string {
+	text := fmt.Sprint(i.Role, i.Epoch, i.Master, i.Ready, i.PID, i.Store.Full, i.Warnings, err)
+	if c := i.Cluster; c != nil {
+		text += fmt.Sprint(c.State, c.Voter, c.Connected, c.Paused)
+		if c.Attach != nil {
+			text += fmt.Sprint(int(10 * c.Attach.Share()))
+		}
+		for _, p := range c.Peers {
+			text += fmt.Sprint(p.Addr, p.State, p.Attached)
+		}
+	}
+	return text
 }

@@ -14,6 +14,7 @@ type NodeInfo struct {
 	Role          string          `json:"role"`
 	Epoch         uint64          `json:"epoch"`
 	Master        string          `json:"master"` // the master's admin URL; "" when nobody is
+	Admin         string          `json:"admin"`  // this node's own
 	Ready         bool            `json:"ready"`
 	PID           int             `json:"pid"`
 	StartedMs     int64           `json:"startedMs"` // ms since epoch

@@ -117,6 +117,11 @@ func (c *Client) Node(ctx context.Context) (n admin.NodeInfo, err error) {
 	return n, c.do(ctx, http.MethodGet, "/api/v1/node", &n)
 }
 
+// Promote has the master hand over to a member, "" to whoever is best.
+func (c *Client) Promote(ctx context.Context, member string) error {
+	return c.do(ctx, http.MethodPost, "/api/v1/cluster/promote?"+url.Values{"to": {member}}.Encode(), nil)
+}
+
 // list reads all pages of a list.
 func list[T any](ctx context.Context, c *Client, what, filter string) ([]T, error) {
 	all := []T{}

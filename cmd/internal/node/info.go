@@ -11,7 +11,7 @@ import (
 
 // Info says how the node stands.
 func (n *Node) Info() admin.NodeInfo {
-	i := admin.NodeInfo{BrokerName: n.o.Config.BrokerName, Version: n.o.Version, Role: admin.RoleMaster, Epoch: n.epoch, Master: n.adminURL,
+	i := admin.NodeInfo{BrokerName: n.o.Config.BrokerName, Version: n.o.Version, Role: admin.RoleMaster, Epoch: n.epoch, Master: n.adminURL, Admin: n.adminURL,
 		Ready: n.ready.Load(), PID: os.Getpid(), StartedMs: n.started.UnixMilli(), DataDirectory: n.dir, Warnings: n.warnings()}
 	store := n.store
 	if p := n.o.Config.PersistenceAdapter; p.ReplicatedLevelDB != nil {
