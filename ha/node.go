@@ -41,7 +41,9 @@ type Node struct {
 	claiming   bool // Remember is under way
 	promise    uint64
 
-	up        uplink // a replica's link to its master
+	up        uplink      // a replica's link to its master
+	pending   persist.Pos // the disk has been asked to write up to here, of incoming/ if pendingIn; 0 nothing is under way
+	pendingIn bool
 	suspect   uint64 // the epoch whose master is lost; meaningful with suspects
 	suspects  bool
 	handed    bool       // by a HandOver: no grace

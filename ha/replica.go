@@ -92,7 +92,7 @@ func (n *Node) target() (addr string, epoch uint64) {
 
 // mayFollow says whether this node may dial a master now: one without a vote, or without a log, needs its seat first.
 func (n *Node) mayFollow() bool {
-	if n.phase != seeking || n.disk.meta.ClusterID.IsZero() || n.leave.asked {
+	if n.phase != seeking || n.disk.meta.ClusterID.IsZero() || n.leave.asked || !n.written() {
 		return false
 	}
 	if n.disk.meta.Voter {
@@ -100,6 +100,19 @@ func (n *Node) mayFollow() bool {
 	}
 	_, published := n.mine()
 	return n.seat >= 0 && n.remembered && published
+}
+
+// written says whether the disk has done all writes: a HELLO says what this node holds, and what is cut because of it must
+// not be more.
+func (n *Node) written() bool {
+	synced := n.disk.synced
+	if n.pendingIn {
+		if n.disk.incoming == nil {
+			return true
+		}
+		synced = n.disk.incoming.Synced
+	}
+	return n.pending <= synced
 }
 
 // follow dials the master, if there is reason to.

@@ -120,6 +120,7 @@ func (n *Node) append(f Append) {
 		return
 	}
 	u.next += persist.Pos(len(f.Batches))
+	n.pending, n.pendingIn = u.next, u.incoming
 	n.do(Write{Incoming: u.incoming, Base: f.Base, Batches: f.Batches}, Sync{Incoming: u.incoming})
 	n.commitTo(f.Commit)
 }
@@ -136,6 +137,9 @@ func (n *Node) commitTo(p persist.Pos) {
 func (n *Node) wrote(e Wrote) {
 	u := &n.up
 	n.note(e.Incoming, e.Received, 0)
+	if e.Misfit || e.Full { // what was asked for behind it does not fit either
+		n.pending = 0
+	}
 	if !u.settled || e.Incoming != u.incoming {
 		return
 	}
@@ -249,6 +253,7 @@ func (n *Node) appliedTo(e Applied) {
 // opened takes in what the store holds after it was opened anew.
 func (n *Node) opened(b Boot) {
 	n.takeBoot(b)
+	n.pending = 0
 	n.up = uplink{lostAt: n.now, dialAt: n.now}
 	switch n.phase {
 	case switching:

@@ -1,0 +1,118 @@
+package sim
+
+import (
+	"container/heap"
+	"fmt"
+	"math/rand/v2"
+	"time"
+
+	"github.com/havenmq/havenmq/ha"
+	"github.com/havenmq/havenmq/persist"
+)
+
+// World is a cluster in a run.
+type World struct {
+	rng      *rand.Rand
+	now      time.Duration
+	queue    events
+	order    uint64
+	arbiter  *arbiter
+	nodes    []*node
+	replicas int
+	weaken   map[string]bool
+	blocked  map[[2]int]bool // links between these cannot be made, and carry nothing
+	nextID   uint64
+	nextLnk  ha.Link
+
+	confirmed map[uint64]bool
+	winners   map[uint64]persist.ID
+	prefix    []entry // committed by anybody
+	serves    int
+	broken    string // the first invariant that did not hold
+}
+
+type event struct {
+	at    time.Duration
+	order uint64
+	do    func()
+}
+
+type events []event
+
+func (e events) Len() int { return len(e) }
+func (e events) Less(i, j int) bool {
+	return e[i].at < e[j].at || e[i].at == e[j].at && e[i].order < e[j].order
+}
+func (e events) Swap(i, j int) { e[i], e[j] = e[j], e[i] }
+func (e *events) Push(x any)   { *e = append(*e, x.(event)) }
+func (e *events) Pop() any {
+	old := *e
+	x := old[len(old)-1]
+	*e = old[:len(old)-1]
+	return x
+}
+
+// New makes a cluster of n nodes. weaken names rules of ha that are left out.
+func New(seed uint64, n int, weaken ...string) *World {
+	w := &World{rng: rand.New(rand.NewPCG(seed, 1)), arbiter: newArbiter(), replicas: n, weaken: map[string]bool{}, blocked: map[[2]int]bool{},
+		confirmed: map[uint64]bool{}, winners: map[uint64]persist.ID{}}
+	for _, rule := range weaken {
+		w.weaken[rule] = true
+	}
+	for i := range n {
+		x := &node{w: w, no: i}
+		x.wipe()
+		w.nodes = append(w.nodes, x)
+		x.start()
+	}
+	return w
+}
+
+// after does f in d. Those of one instant are done in the order in which they were asked for.
+func (w *World) after(d time.Duration, f func()) {
+	w.order++
+	heap.Push(&w.queue, event{w.now + d, w.order, f})
+}
+
+// delay draws a time up to most, mostly short.
+func (w *World) delay(most time.Duration) time.Duration {
+	d := time.Duration(w.rng.Int64N(int64(most)))
+	if w.rng.IntN(4) > 0 {
+		d /= 10
+	}
+	return d
+}
+
+// Run goes on for d of the world's time, or until an invariant is broken: it says which.
+func (w *World) Run(d time.Duration) error {
+	for end := w.now + d; len(w.queue) > 0 && w.queue[0].at <= end && w.broken == ""; {
+		e := heap.Pop(&w.queue).(event)
+		w.now = max(w.now, e.at)
+		e.do()
+	}
+	if w.broken != "" {
+		return fmt.Errorf("after %v: %s", w.now, w.broken)
+	}
+	return nil
+}
+
+func (w *World) fail(format string, args ...any) {
+	if w.broken == "" {
+		w.broken = fmt.Sprintf(format, args...)
+	}
+}
+
+// Confirmed is how many messages were, Served how often a master began to serve.
+func (w *World) Confirmed() int { return len(w.confirmed) }
+
+// Served counts masters.
+func (w *World) Served() int { return w.serves }
+
+// changed tells all nodes that are connected what the arbiter holds, each in its own time.
+func (w *World) changed() {
+	for _, n := range w.nodes {
+		n.look()
+	}
+}
+
+func (w *World) cut(a, b int) bool { return w.blocked[[2]int{a, b}] || w.blocked[[2]int{b, a}] }
