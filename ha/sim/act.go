@@ -40,7 +40,7 @@ func (n *node) act(a ha.Action) {
 	case ha.Serve:
 		n.serving = true
 		n.w.served(n)
-		n.mine(0, func() { n.step(ha.Served{Epoch: a.Epoch}) })
+		n.mine(0, func() { n.step(ha.Served(a)) })
 	case ha.StopServing:
 		n.serving = false
 		n.mine(n.w.delay(time.Millisecond), func() { n.step(ha.Withdrawn{}) })
@@ -57,7 +57,7 @@ func (n *node) onDiskAct(a ha.Action) {
 	case ha.Promise:
 		n.onDisk(func() {
 			d.meta.Promised = max(d.meta.Promised, a.Epoch)
-			n.step(ha.Promised{Epoch: a.Epoch})
+			n.step(ha.Promised(a))
 		})
 	case ha.Remember:
 		n.onDisk(func() { n.remember(a) })

@@ -14,11 +14,10 @@ type entry struct{ epoch, id uint64 }
 
 // disk is a node's log and meta. What is not synced may be lost.
 type disk struct {
-	log     []entry
-	synced  int // entries
-	meta    persist.Meta
-	commit  int // known to be committed: what a restart finds
-	applied int
+	log    []entry
+	synced int // entries
+	meta   persist.Meta
+	commit int // known to be committed: what a restart finds
 }
 
 func pos(n int) persist.Pos   { return persist.Pos(n * entryBytes) }
