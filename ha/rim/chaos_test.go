@@ -110,8 +110,8 @@ func TestManyRoleChanges(t *testing.T) {
 			m.Promote(persist.ID{})
 			time.Sleep(time.Duration(rng.IntN(50)) * time.Millisecond)
 		case 3:
-			other.e.expire() // its session, and with it its rows
-			other.e.revive()
+			other.e.Expire() // its session, and with it its rows
+			other.e.Revive()
 			time.Sleep(time.Duration(rng.IntN(50)) * time.Millisecond)
 		}
 		c.until("everybody to have a role", func() bool {

@@ -13,13 +13,14 @@ import (
 	"time"
 
 	"github.com/havenmq/havenmq/ha"
+	"github.com/havenmq/havenmq/ha/memory"
 	"github.com/havenmq/havenmq/persist"
 )
 
 // cluster is nodes of one process: real stores, real sockets, an arbiter in memory.
 type cluster struct {
 	t     testing.TB
-	tree  *tree
+	tree  *memory.Tree
 	nodes []*member
 	level persist.Sync
 }
@@ -31,7 +32,7 @@ type member struct {
 	no     int
 	addr   string
 	dir    string
-	e      *elector
+	e      *memory.Elector
 	mu     sync.Mutex
 	store  *persist.Store // while it serves
 	epochs []uint64       // that it served
@@ -59,7 +60,7 @@ func (m *member) serving() *persist.Store {
 }
 
 func newCluster(t testing.TB, n int) *cluster {
-	c := &cluster{t: t, tree: newTree(), level: persist.QuorumDisk}
+	c := &cluster{t: t, tree: memory.New(), level: persist.QuorumDisk}
 	for i := range n {
 		c.nodes = append(c.nodes, &member{c: c, no: i, addr: freeAddr(t), dir: filepath.Join(t.TempDir(), fmt.Sprint(i))})
 	}
@@ -84,7 +85,7 @@ func randomID() persist.ID {
 
 func (m *member) start() {
 	m.c.t.Helper()
-	m.e = m.c.tree.join()
+	m.e = m.c.tree.Join()
 	r, err := Start(m.c.t.Context(), Options{
 		Store: persist.Options{Dir: m.dir, Sync: m.c.level, LogSize: 1 << 20, ReserveBytes: -1, MemoryBytes: 16 << 20},
 		Node: ha.Options{Replicas: len(m.c.nodes), Addr: m.addr, Weight: 1, Sync: m.c.level, Incarnation: randomNumber(), NewID: randomID,
@@ -112,9 +113,7 @@ func (m *member) abandon() {
 	m.mu.Lock()
 	m.store = nil
 	m.mu.Unlock()
-	m.c.tree.mu.Lock()
-	m.e.killed = true
-	m.c.tree.mu.Unlock()
+	m.e.Kill()
 	m.end(Exit{Code: 9, Reason: "killed"})
 	m.Rim = nil
 }

@@ -11,6 +11,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/havenmq/havenmq/ha"
+	"github.com/havenmq/havenmq/ha/memory"
 	"github.com/havenmq/havenmq/ha/wire"
 	"github.com/havenmq/havenmq/persist"
 )
@@ -90,7 +91,7 @@ func begin(t *testing.T, change func(*Options)) *node {
 	t.Helper()
 	n := &node{t: t, s: &script{events: make(chan ha.Event, 1000), wake: never}, roles: &calls{}, bind: freeAddr(t)}
 	o := Options{Store: persist.Options{Dir: filepath.Join(t.TempDir(), "store"), LogSize: 1 << 20, ReserveBytes: -1}, Node: ha.Options{Replicas: 3, Sync: persist.QuorumDisk},
-		Elector: newTree().join(), Roles: n.roles, Bind: n.bind, Tell: func(_ ha.Level, s string) { t.Log(s) },
+		Elector: memory.New().Join(), Roles: n.roles, Bind: n.bind, Tell: func(_ ha.Level, s string) { t.Log(s) },
 		machine: func(ha.Options, ha.Boot) machine { return n.s }}
 	if change != nil {
 		change(&o)

@@ -26,7 +26,10 @@ import (
 )
 
 // goodbyeTime is how long clients have to take their goodbye when another node takes over: they are to go there at once.
-const goodbyeTime = 500 * time.Millisecond
+const goodbyeTime = 80 * time.Millisecond
+
+// bindTime is how long a new master tries to get a client port that is taken.
+const bindTime = time.Second
 
 // startMember joins the cluster. It returns when the node takes part, whatever its role.
 func (n *Node) startMember(ctx context.Context) error {
@@ -40,12 +43,13 @@ func (n *Node) startMember(ctx context.Context) error {
 	}
 	o.Node.Admin = n.adminURL
 	r := n.o.Config.PersistenceAdapter.ReplicatedLevelDB
-	e, err := zookeeper.Connect(zookeeper.Options{Servers: zkServers(r.ZkAddress), Path: path.Join(r.ZkPath, n.o.Config.BrokerName),
-		Password: string(r.ZkPassword), SessionTimeout: time.Duration(r.ZkSessionTimeout), Logf: n.log.zookeeperf})
-	if err != nil {
-		return err
+	if o.Elector = n.o.elector; o.Elector == nil {
+		o.Elector, err = zookeeper.Connect(zookeeper.Options{Servers: zkServers(r.ZkAddress), Path: path.Join(r.ZkPath, n.o.Config.BrokerName),
+			Password: string(r.ZkPassword), SessionTimeout: time.Duration(r.ZkSessionTimeout), Logf: n.log.zookeeperf})
+		if err != nil {
+			return err
+		}
 	}
-	o.Elector = e
 	m, err := rim.Start(ctx, o)
 	if err != nil {
 		return err
@@ -220,22 +224,29 @@ type part Node
 // Serve opens broker and transports.
 func (p *part) Serve(store *persist.Store, epoch uint64) error {
 	n := (*Node)(p)
-	if err := n.openStage(n.life, store); err != nil {
-		p.StopServing(err.Error(), nil)
+	if err := n.openStage(n.life, store, bindTime); err != nil {
+		n.log.Error().Err(err).Msg("This node cannot serve clients")
 		return err
 	}
-	n.stage.Load().serve()
+	s := n.stage.Load()
+	s.serve()
 	n.elections.Add(1)
-	i := n.Info()
-	i.Epoch = epoch
-	n.log.started(i)
+	line := n.log.Info().Uint64("epoch", epoch).Uint64("position", uint64(store.Usage().End))
+	for _, l := range s.listeners {
+		line = line.Str(l.name, l.url)
+	}
+	line.Msg("Clients are served")
 	return nil
 }
 
 // Pause is for a master that no quorum hears for a moment. What it appends is not confirmed and what it would deliver is
 // not committed, so that there is nothing to stop but what was committed before.
 func (p *part) Pause(on bool) {
-	(*Node)(p).log.Info().Bool("paused", on).Msg("Replicas")
+	if on {
+		(*Node)(p).log.Warn().Msg("Paused: no quorum of replicas answers, and nothing is confirmed until one does")
+		return
+	}
+	(*Node)(p).log.Info().Msg("A quorum of replicas answers again: this master goes on")
 }
 
 // StopServing sends all clients away.

@@ -16,6 +16,7 @@ import (
 
 	"github.com/havenmq/havenmq/cmd/internal/config"
 	"github.com/havenmq/havenmq/cmd/internal/pidfile"
+	"github.com/havenmq/havenmq/ha"
 	"github.com/havenmq/havenmq/ha/rim"
 	"github.com/havenmq/havenmq/persist"
 	"github.com/havenmq/havenmq/protocols/admin"
@@ -29,7 +30,8 @@ type Options struct {
 	Version  string
 	Log      zerolog.Logger
 
-	fs persist.FS // of the store; nil: the machine's
+	fs      persist.FS // of the store; nil: the machine's
+	elector ha.Elector // nil: ZooKeeper
 }
 
 // Node is a running node. Its methods may be called from any goroutine; Stop is called once.
@@ -115,7 +117,7 @@ func (n *Node) startAlone(ctx context.Context) error {
 	if err := n.openStore(ctx); err != nil {
 		return err
 	}
-	if err := n.openStage(ctx, n.store); err != nil {
+	if err := n.openStage(ctx, n.store, 0); err != nil {
 		return err
 	}
 	if err := n.serveAdmin(ctx, n.life); err != nil {

@@ -2,8 +2,11 @@ package node
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"net"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/havenmq/havenmq/core"
@@ -31,8 +34,9 @@ type listener struct {
 // tickPause is how often the broker is told the time.
 const tickPause = 100 * time.Millisecond
 
-// openStage opens the broker and binds the transports. Clients are served by stage.serve.
-func (n *Node) openStage(ctx context.Context, store *persist.Store) error {
+// openStage opens the broker and binds the transports, each within patience. Clients are served by stage.serve. Nothing is
+// left of a stage that could not be opened.
+func (n *Node) openStage(ctx context.Context, store *persist.Store, patience time.Duration) error {
 	life, quit := context.WithCancel(context.WithoutCancel(ctx))
 	s := &stage{quit: quit}
 	b, err := core.Open(core.Options{
@@ -44,10 +48,14 @@ func (n *Node) openStage(ctx context.Context, store *persist.Store) error {
 		return err
 	}
 	s.broker = b
-	n.stage.Store(s)
-	n.desk.broker.Store(b)
 	s.running.Go(func() { s.tick(life) })
-	return n.listen(ctx, s)
+	if err := n.listen(ctx, s, patience); err != nil {
+		s.close(ctx)
+		return err
+	}
+	n.stage.Store(s) // from here on Info reads it
+	n.desk.broker.Store(b)
+	return nil
 }
 
 // serve lets clients in.
@@ -69,6 +77,10 @@ func (n *Node) closeStage(ctx context.Context) {
 		return
 	}
 	n.desk.broker.Store(nil)
+	s.close(ctx)
+}
+
+func (s *stage) close(ctx context.Context) {
 	for _, l := range s.listeners {
 		l.StopAccepting()
 	}
@@ -101,7 +113,7 @@ func (s *stage) tick(life context.Context) {
 }
 
 // listen binds every connector that this build serves.
-func (n *Node) listen(ctx context.Context, s *stage) error {
+func (n *Node) listen(ctx context.Context, s *stage, patience time.Duration) error {
 	bytes := allowanceBytes(n.o.Config)
 	allowance, unread := peer.NewAllowance(bytes), peer.NewAllowance(bytes)
 	files, err := openFiles()
@@ -129,7 +141,7 @@ func (n *Node) listen(ctx context.Context, s *stage) error {
 			n.log.Warn().Msgf("Connector %s (%s) is not supported yet and is not listened on", c.Name, c.URI.URL())
 			continue
 		}
-		socket, err := peer.Listen(ctx, c.URI.Address())
+		socket, err := listenPatiently(ctx, c.URI.Address(), patience)
 		if err != nil {
 			return fmt.Errorf("connector %s: %w: stop what uses the port, or name another with --transport %s://127.0.0.1:PORT", c.Name, err, c.URI.Scheme)
 		}
@@ -139,4 +151,22 @@ func (n *Node) listen(ctx context.Context, s *stage) error {
 		})
 	}
 	return nil
+}
+
+// bindPause is how often a port that is taken is tried again.
+const bindPause = 20 * time.Millisecond
+
+// listenPatiently tries again while another has the port: the master before may be about to leave it.
+func listenPatiently(ctx context.Context, address string, patience time.Duration) (net.Listener, error) {
+	for began := time.Now(); ; {
+		l, err := peer.Listen(ctx, address)
+		if !errors.Is(err, syscall.EADDRINUSE) || time.Since(began) >= patience {
+			return l, err
+		}
+		select {
+		case <-time.After(bindPause):
+		case <-ctx.Done():
+			return nil, err
+		}
+	}
 }

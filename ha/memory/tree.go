@@ -1,4 +1,4 @@
-package rim
+package memory
 
 import (
 	"context"
@@ -9,8 +9,8 @@ import (
 	"github.com/havenmq/havenmq/ha"
 )
 
-// tree is an arbiter in memory, shared by the electors of a test's nodes.
-type tree struct {
+// Tree is the arbiter, shared by the electors of all nodes. Any goroutine may call its methods and theirs.
+type Tree struct {
 	mu       sync.Mutex
 	config   *ha.Config
 	mandate  *ha.Mandate
@@ -22,35 +22,36 @@ type tree struct {
 	masterOf uint64
 	seq      int64
 	sessions uint64
-	electors []*elector
+	electors []*Elector
 }
 
-func newTree() *tree {
-	return &tree{owners: map[string]uint64{}, configV: ha.Absent, mandateV: ha.Absent}
+// New is an arbiter that holds nothing.
+func New() *Tree {
+	return &Tree{owners: map[string]uint64{}, configV: ha.Absent, mandateV: ha.Absent}
 }
 
-// elector is one node's session with the tree.
-type elector struct {
-	t       *tree
-	session uint64 // guarded by t.mu, as is cut
-	cut     bool
-	killed  bool // its rows stay when it closes, as those of a killed process do until its session expires
+// Elector is one node's session with the tree.
+type Elector struct {
+	t       *Tree
+	session uint64 // guarded by t.mu, as is killed
+	killed  bool   // its rows stay when it closes, as those of a killed process do until its session expires
 	notify  chan struct{}
 	stop    chan struct{}
 	once    sync.Once
 	done    sync.WaitGroup
 }
 
-func (t *tree) join() *elector {
+// Join opens a session.
+func (t *Tree) Join() *Elector {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.sessions++
-	e := &elector{t: t, session: t.sessions, notify: make(chan struct{}, 1), stop: make(chan struct{})}
+	e := &Elector{t: t, session: t.sessions, notify: make(chan struct{}, 1), stop: make(chan struct{})}
 	t.electors = append(t.electors, e)
 	return e
 }
 
-func (t *tree) changed() {
+func (t *Tree) changed() {
 	for _, e := range t.electors {
 		select {
 		case e.notify <- struct{}{}:
@@ -59,9 +60,9 @@ func (t *tree) changed() {
 	}
 }
 
-func (e *elector) view() ha.View {
+func (e *Elector) view() ha.View {
 	t := e.t
-	v := ha.View{Connected: !e.cut, Session: e.session, Config: t.config, Mandate: t.mandate, Master: t.master,
+	v := ha.View{Connected: true, Session: e.session, Config: t.config, Mandate: t.mandate, Master: t.master,
 		ConfigVersion: t.configV, MandateVersion: t.mandateV}
 	for _, m := range t.members {
 		m.Mine = t.owners[m.Name] == e.session
@@ -70,13 +71,11 @@ func (e *elector) view() ha.View {
 	return v
 }
 
-func (e *elector) Do(_ context.Context, x ha.Txn) (ha.Outcome, ha.View) {
+// Do is ha.Elector.
+func (e *Elector) Do(_ context.Context, x ha.Txn) (ha.Outcome, ha.View) {
 	t := e.t
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if e.cut {
-		return ha.Unknown, e.view()
-	}
 	if !e.holds(x) {
 		return ha.Conflict, e.view()
 	}
@@ -85,11 +84,11 @@ func (e *elector) Do(_ context.Context, x ha.Txn) (ha.Outcome, ha.View) {
 	return ha.Done, e.view()
 }
 
-func (t *tree) find(name string) int {
+func (t *Tree) find(name string) int {
 	return slices.IndexFunc(t.members, func(m ha.Member) bool { return m.Name == name })
 }
 
-func (e *elector) holds(x ha.Txn) bool {
+func (e *Elector) holds(x ha.Txn) bool {
 	t := e.t
 	if x.IfConfig != nil && *x.IfConfig != t.configV || x.IfMandate != nil && *x.IfMandate != t.mandateV {
 		return false
@@ -111,7 +110,7 @@ func (e *elector) holds(x ha.Txn) bool {
 	return true
 }
 
-func (e *elector) apply(x ha.Txn) {
+func (e *Elector) apply(x ha.Txn) {
 	t := e.t
 	if x.SetConfig != nil {
 		t.config = x.SetConfig
@@ -145,7 +144,8 @@ func (e *elector) apply(x ha.Txn) {
 	}
 }
 
-func (e *elector) Watch(f func(ha.View)) {
+// Watch is ha.Elector.
+func (e *Elector) Watch(f func(ha.View)) {
 	e.done.Go(func() {
 		for {
 			e.t.mu.Lock()
@@ -161,21 +161,28 @@ func (e *elector) Watch(f func(ha.View)) {
 	})
 }
 
+// Kill has the rows stay when the elector is closed, as those of a killed process do until its session expires.
+func (e *Elector) Kill() {
+	e.t.mu.Lock()
+	defer e.t.mu.Unlock()
+	e.killed = true
+}
+
 // Close ends the session: its ephemeral rows go.
-func (e *elector) Close() error {
+func (e *Elector) Close() error {
 	e.t.mu.Lock()
 	killed := e.killed
 	e.t.mu.Unlock()
 	if !killed {
-		e.expire()
+		e.Expire()
 	}
 	e.once.Do(func() { close(e.stop) })
 	e.done.Wait()
 	return nil
 }
 
-// revive gives an elector whose session has expired another one, as go-zookeeper does by itself.
-func (e *elector) revive() {
+// Revive gives an elector whose session has expired another one, as go-zookeeper does by itself.
+func (e *Elector) Revive() {
 	t := e.t
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -185,7 +192,8 @@ func (e *elector) revive() {
 	t.changed()
 }
 
-func (e *elector) expire() {
+// Expire ends the session, and with it its rows, unless Revive opens another.
+func (e *Elector) Expire() {
 	t := e.t
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -193,6 +201,6 @@ func (e *elector) expire() {
 	if t.masterOf == e.session {
 		t.master = nil
 	}
-	t.electors = slices.DeleteFunc(slices.Clone(t.electors), func(x *elector) bool { return x == e })
+	t.electors = slices.DeleteFunc(slices.Clone(t.electors), func(x *Elector) bool { return x == e })
 	t.changed()
 }
