@@ -232,9 +232,6 @@ func (c *Conn) readBody(n int, room func(n int) []byte) ([]byte, error) {
 	return b, nil
 }
 
-// Buffered says whether bytes of another frame have arrived already.
-func (c *Conn) Buffered() bool { return c.in.Buffered() > 0 }
-
 // Write sends frames that Put made.
 func (c *Conn) Write(b []byte) error {
 	_, err := c.socket.Write(b)
