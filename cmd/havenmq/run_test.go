@@ -101,7 +101,7 @@ func TestNewcomersMistakes(t *testing.T) {
 	havenmq(t, "help").want(t, 0, "Usage: havenmq")
 	havenmq(t, "help", "send").want(t, 0, "Example: havenmq send")
 	for args, words := range map[string]string{
-		"bogus": `unknown command "bogus"`, "receive a --timeout 5": "write 5s", "send a b --url failover:(tcp://a:1)": "failover is not supported yet",
+		"bogus": `unknown command "bogus"`, "receive a --timeout 5": "write 5s", "send a b --url failover:(tcp://a:1)": "OpenWire is not spoken",
 		"send a b --url tcp://127.0.0.1:1": "OpenWire is not spoken",
 	} {
 		havenmq(t, strings.Fields(args)...).want(t, exitUsage, words)

@@ -17,10 +17,10 @@ import (
 
 // urlFlag names the broker that a command sends to or receives from.
 type urlFlag struct {
-	URL string `name:"url" help:"The broker: amqp://, mqtt:// or stomp://, with user:password@ if it wants a log-in (HAVENMQ_URL)." default:"amqp://127.0.0.1:5672" variable:"HAVENMQ_URL" placeholder:"URL"`
+	URL string `name:"url" help:"The broker: amqp://, mqtt:// or stomp://, with user:password@ if it wants a log-in, or failover:(URL,URL) for a cluster (HAVENMQ_URL)." default:"amqp://127.0.0.1:5672" variable:"HAVENMQ_URL" placeholder:"URL"`
 }
 
-func (f urlFlag) parse() (*url.URL, error) {
+func (f urlFlag) parse() ([]*url.URL, error) {
 	u, err := courier.Parse(f.URL)
 	if err != nil {
 		return nil, usageError{err}
@@ -44,7 +44,7 @@ func (f urlFlag) with(ctx context.Context, timeout time.Duration, use func(conte
 		ctx, cancel = context.WithTimeout(ctx, timeout)
 		defer cancel()
 	}
-	c, err := courier.Open(ctx, u)
+	c, err := courier.OpenAny(ctx, u)
 	if err != nil {
 		return err
 	}

@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/havenmq/havenmq/core"
 )
@@ -50,11 +51,31 @@ func login(u *url.URL) (user, password string, ok bool) {
 // ports are the protocols and their standard ports.
 var ports = map[string]string{"amqp": "5672", "mqtt": "1883", "stomp": "61613"}
 
-// Parse reads a broker's URL; a missing port is the protocol's own.
-func Parse(text string) (*url.URL, error) {
-	if strings.HasPrefix(text, "failover:") {
-		return nil, fmt.Errorf("%q: failover is not supported yet: name one broker, such as amqp://127.0.0.1:5672", text)
+// Parse reads a broker's URL, or failover:(amqp://a,amqp://b) as ActiveMQ's clients have it; its options are not needed. A
+// missing port is the protocol's own.
+func Parse(text string) (list []*url.URL, err error) {
+	rest, several := strings.CutPrefix(text, "failover:")
+	if !several {
+		u, err := parseOne(text)
+		return []*url.URL{u}, err
 	}
+	rest, _, _ = strings.Cut(strings.TrimPrefix(rest, "//"), "?")
+	if inner, ok := strings.CutPrefix(rest, "("); ok {
+		if rest, ok = strings.CutSuffix(inner, ")"); !ok {
+			return nil, fmt.Errorf("%q has no closing parenthesis: write failover:(amqp://a:5672,amqp://b:5672)", text)
+		}
+	}
+	for _, one := range strings.Split(rest, ",") {
+		u, err := parseOne(strings.TrimSpace(one))
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, u)
+	}
+	return list, nil
+}
+
+func parseOne(text string) (*url.URL, error) {
 	u, err := url.Parse(text)
 	if err == nil && (u.Scheme == "tcp" || u.Scheme == "ssl") {
 		return nil, fmt.Errorf("%q: OpenWire is not spoken: use amqp, mqtt or stomp, such as amqp://127.0.0.1:5672", text)
@@ -70,6 +91,37 @@ func Parse(text string) (*url.URL, error) {
 		u.Host = net.JoinHostPort(u.Hostname(), port)
 	}
 	return u, nil
+}
+
+// Times of OpenAny.
+const (
+	attemptTime = 2 * time.Second        // for one of several brokers
+	roundPause  = 100 * time.Millisecond // before they are tried again
+)
+
+// OpenAny connects to the first broker of a list that lets it in. One alone is tried once; several are tried in turn until
+// ctx ends: a cluster that elects has no master for a moment. Its error is that of the last attempt.
+func OpenAny(ctx context.Context, list []*url.URL) (Conn, error) {
+	if len(list) == 1 {
+		return Open(ctx, list[0])
+	}
+	for {
+		var last error
+		for _, u := range list {
+			attempt, cancel := context.WithTimeout(ctx, attemptTime)
+			c, err := Open(attempt, u)
+			cancel()
+			if err == nil {
+				return c, nil
+			}
+			last = err
+		}
+		select {
+		case <-time.After(roundPause):
+		case <-ctx.Done():
+			return nil, fmt.Errorf("none of %d brokers lets us in: %w", len(list), last)
+		}
+	}
 }
 
 // Open connects to the broker at u, which Parse has read.

@@ -106,11 +106,16 @@ func TestNames(t *testing.T) {
 
 func TestParse(t *testing.T) {
 	for in, want := range map[string]string{"amqp://h": "h:5672", "mqtt://u:p@h": "h:1883", "stomp://[::1]:1": "[::1]:1"} {
-		if u, err := Parse(in); err != nil || u.Host != want {
+		if u, err := Parse(in); err != nil || len(u) != 1 || u[0].Host != want {
 			t.Errorf("%s: %v, %v", in, u, err)
 		}
 	}
-	for _, bad := range []string{"", "h:1", "http://h", "amqps://h", "amqp://"} {
+	for _, in := range []string{"failover:(amqp://a,stomp://b:1)", "failover://(amqp://a, stomp://b:1)?maxReconnectDelay=1000", "failover:amqp://a,stomp://b:1"} {
+		if u, err := Parse(in); err != nil || len(u) != 2 || u[0].Host != "a:5672" || u[1].Host != "b:1" {
+			t.Errorf("%s: %v, %v", in, u, err)
+		}
+	}
+	for _, bad := range []string{"", "h:1", "http://h", "amqps://h", "amqp://", "failover:", "failover:(amqp://a", "failover:(amqp://a,tcp://b)"} {
 		if _, err := Parse(bad); err == nil {
 			t.Errorf("%q is taken", bad)
 		}
