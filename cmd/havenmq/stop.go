@@ -12,6 +12,7 @@ import (
 	"github.com/havenmq/havenmq/cmd/internal/client"
 	"github.com/havenmq/havenmq/cmd/internal/config"
 	"github.com/havenmq/havenmq/cmd/internal/pidfile"
+	"github.com/havenmq/havenmq/protocols/admin"
 )
 
 // stopCommand is `havenmq stop`.
@@ -19,14 +20,17 @@ type stopCommand struct {
 	configFlags
 	Node    string        `help:"Admin URL of the node to stop, on this machine; without it the data directory's pid file says which." placeholder:"URL" variable:"HAVENMQ_NODE"`
 	Timeout time.Duration `help:"How long to wait for its end." default:"60s"`
+	Force   bool          `help:"Stop a cluster's master even if the others are too few to go on without it."`
 }
 
-func (stopCommand) Help() string { return "Example: havenmq stop --data /var/lib/havenmq" }
+func (stopCommand) Help() string {
+	return "A cluster's master hands over first.\n\nExample: havenmq stop --data /var/lib/havenmq"
+}
 
 func (c *stopCommand) Run(ctx context.Context, s *streams) error {
 	ctx, stop := signal.NotifyContext(ctx, syscall.SIGTERM, syscall.SIGINT)
 	defer stop()
-	dir, err := c.directory(ctx, s)
+	dir, address, err := c.directory(ctx, s)
 	if err != nil {
 		return err
 	}
@@ -36,6 +40,10 @@ func (c *stopCommand) Run(ctx context.Context, s *streams) error {
 	}
 	if !ok {
 		return fmt.Errorf("no node serves %s, it is not running: name another data directory with --data, or the node's admin URL with --node", dir)
+	}
+	if !c.Force && lastOfQuorum(ctx, address, pid) {
+		return errors.New("this node is its cluster's master, and the others are too few to go on without it: " +
+			"start another member first (`havenmq cluster ls` shows who is away), or stop it with --force")
 	}
 	if err := syscall.Kill(pid, syscall.SIGTERM); err != nil {
 		return fmt.Errorf("stopping process %d: %w", pid, err)
@@ -47,24 +55,42 @@ func (c *stopCommand) Run(ctx context.Context, s *streams) error {
 	return err
 }
 
-// directory is the data directory of the node to stop.
-func (c *stopCommand) directory(ctx context.Context, s *streams) (string, error) {
+// askTime is how long a node that is to stop may take to say how it stands.
+const askTime = 2 * time.Second
+
+// lastOfQuorum says whether a cluster ends with this process. What cannot be asked is stopped without a question.
+func lastOfQuorum(ctx context.Context, address string, pid int) bool {
+	if address == "" {
+		return false
+	}
+	node, err := client.New(address)
+	if err != nil {
+		return false
+	}
+	ctx, cancel := context.WithTimeout(ctx, askTime)
+	defer cancel()
+	i, err := node.Node(ctx)
+	return err == nil && i.PID == pid && i.Role == admin.RoleMaster && i.Cluster != nil && i.Cluster.Replicas > 1 && !i.Cluster.Outlives()
+}
+
+// directory is the data directory of the node to stop, and its admin address.
+func (c *stopCommand) directory(ctx context.Context, s *streams) (dir, address string, err error) {
 	if c.Node != "" && c.Data == "" && c.Config == "" {
 		node, err := client.New(c.Node)
 		if err != nil {
-			return "", usageError{err}
+			return "", "", usageError{err}
 		}
 		if !onThisMachine(node.Hostname()) {
-			return "", fmt.Errorf("%s is another machine's node: run `havenmq stop` there", c.Node)
+			return "", "", fmt.Errorf("%s is another machine's node: run `havenmq stop` there", c.Node)
 		}
 		i, err := node.Node(ctx)
-		return i.DataDirectory, err
+		return i.DataDirectory, c.Node, err
 	}
 	l, err := config.Load(c.source(s))
 	if err != nil {
-		return "", err
+		return "", "", err
 	}
-	return l.DataDirectory, nil
+	return l.DataDirectory, l.Admin.Address, nil
 }
 
 func onThisMachine(host string) bool {

@@ -49,3 +49,16 @@ func TestAttachShare(t *testing.T) {
 		}
 	}
 }
+
+func TestOutlives(t *testing.T) {
+	both, one := []PeerInfo{{Attached: true}, {Attached: true}}, []PeerInfo{{Attached: true}, {}}
+	for _, c := range []struct {
+		replicas int
+		peers    []PeerInfo
+		want     bool
+	}{{3, both, true}, {3, one, false}, {2, one, false}, {5, both, false}} {
+		if got := (&ClusterInfo{Replicas: c.replicas, Peers: c.peers}).Outlives(); got != c.want {
+			t.Errorf("%+v: %v", c, got)
+		}
+	}
+}

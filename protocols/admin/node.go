@@ -36,9 +36,21 @@ type ClusterInfo struct {
 	Paused     bool       `json:"paused"`    // a master that no quorum hears
 	MasterAddr string     `json:"masterReplicationAddress"`
 	Addr       string     `json:"replicationAddress"` // this node's own
+	Replicas   int        `json:"replicas"`           // seats, as configured
 	Elections  uint64     `json:"elections"`          // times that this process began to serve as master
 	Attach     *Attach    `json:"attach,omitempty"`   // while the state is attaching
 	Peers      []PeerInfo `json:"peers"`
+}
+
+// Outlives says whether the others could go on without this node, a master: whether those attached are a quorum.
+func (c *ClusterInfo) Outlives() bool {
+	attached := 0
+	for _, p := range c.Peers {
+		if p.Attached {
+			attached++
+		}
+	}
+	return attached >= c.Replicas/2+1
 }
 
 // Attach says how far a replica has caught up, in positions of the log.

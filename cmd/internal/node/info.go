@@ -55,7 +55,7 @@ func (n *Node) addCluster(i *admin.NodeInfo, s ha.Status) {
 		i.Role = admin.RoleElecting
 	}
 	i.Cluster = &admin.ClusterInfo{ID: s.ClusterID.String(), NodeID: s.NodeID.String(), State: string(s.Role), Voter: s.Voter, Connected: s.Connected, Paused: s.Paused,
-		MasterAddr: s.Master.Addr, Addr: n.addr, Elections: n.elections.Load()}
+		MasterAddr: s.Master.Addr, Addr: n.addr, Replicas: n.o.Config.PersistenceAdapter.ReplicatedLevelDB.Replicas, Elections: n.elections.Load()}
 	if s.Role == ha.RoleAttaching {
 		i.Cluster.Attach = &admin.Attach{From: uint64(s.Progress.From), At: uint64(s.Progress.At), To: uint64(s.Progress.To)}
 	}
