@@ -46,7 +46,7 @@ func (n *Node) see(v View) {
 	}
 	n.noteMandate(v)
 	if old := n.view; v.Config == nil && old.Config != nil || old.Mandate != nil && (v.Mandate == nil || v.Mandate.Epoch < old.Mandate.Epoch) {
-		n.explain(Alarm, "ZooKeeper's data about this cluster was deleted or set back: what is going on goes on, but nobody can be elected; see `havenmq cluster recover`")
+		n.explain(Alarm, "ZooKeeper's data about this cluster was deleted or set back: what is going on goes on, but nobody can be elected: give ZooKeeper its data back")
 		v.Config, v.ConfigVersion, v.Mandate, v.MandateVersion = old.Config, old.ConfigVersion, old.Mandate, old.MandateVersion
 	}
 	n.view, n.knowsTree = v, true

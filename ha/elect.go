@@ -40,7 +40,7 @@ func (n *Node) considerFreeze() {
 		return
 	}
 	if n.promise > e+1 {
-		n.explain(Alarm, fmt.Sprintf("this node has promised epoch %d, and ZooKeeper knows epoch %d only: its data was lost or set back; see `havenmq cluster recover`",
+		n.explain(Alarm, fmt.Sprintf("this node has promised epoch %d, and ZooKeeper knows epoch %d only: its data was lost or set back: give ZooKeeper its data back",
 			n.promise, e))
 		return
 	}

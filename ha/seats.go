@@ -43,7 +43,7 @@ func (n *Node) refusal(c *Config) string {
 		return fmt.Sprintf("this directory belongs to cluster %s, and zkPath holds cluster %s: give this node an empty directory, or the zkPath of its own cluster",
 			m.ClusterID, c.ClusterID)
 	case m.ClusterID.IsZero() && !n.disk.blank():
-		return "this directory holds a store that belongs to no cluster: see `havenmq cluster adopt`, or start with an empty directory"
+		return "this directory holds a store that belongs to no cluster: start with an empty directory, or run it alone with persistenceAdapter.levelDB"
 	case m.ReplAddr != "" && m.ReplAddr != n.o.Addr && c.Seat(m.NodeID) >= 0:
 		return fmt.Sprintf("this directory belongs to the node at %s, and this node's hostname and port say %s: set them back, or start with an empty directory",
 			m.ReplAddr, n.o.Addr)
@@ -59,7 +59,7 @@ func (n *Node) found() {
 		return
 	}
 	if !n.disk.blank() {
-		n.exit(2, "this directory holds a store that belongs to no cluster: see `havenmq cluster adopt`, or start with an empty directory")
+		n.exit(2, "this directory holds a store that belongs to no cluster: start with an empty directory, or run it alone with persistenceAdapter.levelDB")
 		return
 	}
 	absent := Absent
