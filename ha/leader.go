@@ -117,7 +117,7 @@ func (l *leadership) got(n *Node, link Link, f Frame) {
 		return
 	}
 	p := l.of(link)
-	if p < 0 || n.phase != leading {
+	if p < 0 || !n.replicates() {
 		return
 	}
 	l.peers[p].beats.heardAt = n.now
@@ -140,6 +140,11 @@ func (l *leadership) got(n *Node, link Link, f Frame) {
 	default:
 		n.do(Hang{link})
 	}
+}
+
+// replicates says whether replicas follow this node: while it leads, and until it has handed over.
+func (n *Node) replicates() bool {
+	return n.phase == leading || n.phase == yielding && n.leave.draining
 }
 
 // of is the seat that a link belongs to, -1 none.
@@ -230,7 +235,7 @@ func (n *Node) acked(i int, f Ack) {
 
 // advanced notes how far the master's own log is.
 func (n *Node) advanced(e Advanced) {
-	if n.phase != leading && !(n.phase == yielding && n.lead.m != nil && n.leave.draining) {
+	if !n.replicates() {
 		return
 	}
 	n.disk.received, n.disk.synced = max(n.disk.received, e.Received), max(n.disk.synced, e.Synced)
@@ -352,7 +357,7 @@ func (n *Node) served(epoch uint64) {
 
 func (n *Node) leadBeat() {
 	l := &n.lead
-	if n.phase != leading {
+	if !n.replicates() {
 		return
 	}
 	for i := range l.peers {

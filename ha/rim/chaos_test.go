@@ -148,3 +148,35 @@ func TestManyRoleChanges(t *testing.T) {
 	t.Logf("%d changes, %d messages confirmed", changes, len(p.confirmed))
 	c.until("as few descriptors as before", func() bool { return descriptors(t) <= before })
 }
+
+// TestHandingOverUnderLoad: what is on its way to the replicas when a master stops arrives, and nothing waits for a timeout.
+func TestHandingOverUnderLoad(t *testing.T) {
+	c := newCluster(t, 3)
+	c.start()
+	c.allVote()
+	p := c.produce()
+	for range 5 {
+		m := c.master()
+		c.until("two replicas", func() bool {
+			n := 0
+			for _, p := range m.Status().Peers {
+				if p.Attached {
+					n++
+				}
+			}
+			return n == 2
+		})
+		start := time.Now()
+		if err := stopGently(m.Rim); err != nil {
+			t.Fatal(err)
+		}
+		if took := time.Since(start); took > time.Second {
+			t.Errorf("it took %v", took)
+		}
+		m.Rim = nil
+		m.start()
+	}
+	close(p.stop)
+	<-p.done
+	c.same()
+}
