@@ -33,7 +33,7 @@ func TestSeats(t *testing.T) {
 		{name: "another number of replicas", exit: "replicas: 5", config: &Config{ClusterID: cluster, Replicas: 5}},
 		{name: "another cluster", exit: "belongs to cluster", config: &Config{ClusterID: cluster, Replicas: 3},
 			boot: Boot{Meta: persist.Meta{ClusterID: persist.ID{8}}}},
-		{name: "a store of no cluster", exit: "adopt", config: &Config{ClusterID: cluster, Replicas: 3}, boot: Boot{Received: 60, History: history}},
+		{name: "a store of no cluster", exit: "a store that belongs to no cluster", config: &Config{ClusterID: cluster, Replicas: 3}, boot: Boot{Received: 60, History: history}},
 		{name: "its seat is gone, and it holds data", exit: "no seat", config: &Config{ClusterID: cluster, Replicas: 3},
 			boot: Boot{Meta: persist.Meta{ClusterID: cluster}, Received: 60, History: history}},
 		{name: "another address than before", exit: "hostname", config: &Config{ClusterID: cluster, Replicas: 3, Seats: []Seat{seat(me, "old:1")}},
