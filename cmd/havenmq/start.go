@@ -83,7 +83,7 @@ func (c *startCommand) launch(ctx context.Context, s *streams, log *os.File) err
 	}
 	waited := waitReady(ctx, ready, c.Timeout)
 	if waited == nil {
-		_, err := fmt.Fprintf(s.out, "HavenMQ serves: process %d, log %s\n", cmd.Process.Pid, log.Name())
+		_, err := fmt.Fprintf(s.out, "HavenMQ runs: process %d, log %s\n", cmd.Process.Pid, log.Name())
 		return err
 	}
 	_ = cmd.Process.Kill() // it may have ended

@@ -1,0 +1,75 @@
+package main
+
+import (
+	"encoding/json"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/havenmq/havenmq/protocols/admin"
+)
+
+// told is a node that answers what a test says.
+type told struct {
+	mu       sync.Mutex
+	info     admin.NodeInfo
+	promoted []string
+}
+
+func (n *told) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if r.URL.Path == "/api/v1/cluster/promote" {
+		n.promoted = append(n.promoted, r.URL.Query().Get("to"))
+		n.info.Role, n.info.Epoch, n.info.Master, n.info.Cluster.MasterAddr = admin.RoleReplica, n.info.Epoch+1, "http://b", "b:1"
+		w.WriteHeader(http.StatusNoContent)
+		return
+	}
+	_ = json.NewEncoder(w).Encode(n.info) // the client reads it all
+}
+
+func clusterOf(role string, peers ...admin.PeerInfo) *told {
+	return &told{info: admin.NodeInfo{Role: role, Epoch: 4, Ready: true, Cluster: &admin.ClusterInfo{State: role, Voter: true, Connected: true,
+		Addr: "a:1", NodeID: "aa", Replicas: 3, Peers: peers}}}
+}
+
+var (
+	follower = admin.PeerInfo{NodeID: "bb", Addr: "b:1", State: "FOLLOWING", Attached: true, Position: 77, LagBytes: 2048, Voter: true}
+	dead     = admin.PeerInfo{NodeID: "cc", Addr: "c:1", SilentMs: -1}
+)
+
+func TestClusterCommands(t *testing.T) {
+	n := clusterOf(admin.RoleMaster, follower, dead)
+	s := httptest.NewServer(n)
+	defer s.Close()
+	havenmq(t, "status", "--node", s.URL).want(t, 0, "b:1 attached at 77, behind by 2.0 KiB", "c:1 away", "votes: yes, ZooKeeper: yes")
+	havenmq(t, "cluster", "ls", "--node", s.URL).want(t, 0, "a:1 (asked)", "attached at 77", "away: start it")
+	havenmq(t, "cluster", "ls", "--node", s.URL, "-o", "json").want(t, 0, `"replicationAddress": "b:1"`)
+	havenmq(t, "cluster", "replace", "--node", s.URL).want(t, 0, "c:1 is away", "Leave its data directory empty")
+	havenmq(t, "cluster", "replace", "b:1", "--node", s.URL).want(t, exitFailed, "b:1 is alive")
+	havenmq(t, "cluster", "replace", "x:1", "--node", s.URL).want(t, exitFailed, "no other member")
+	havenmq(t, "cluster", "promote", "a:1", "--node", s.URL).want(t, 0, "a:1 is the master already")
+	havenmq(t, "cluster", "promote", "b:1", "--node", s.URL).want(t, 0, "b:1 is master of epoch 5")
+	havenmq(t, "cluster", "drain", "--node", s.URL).want(t, 0, "This node is replica")
+	if len(n.promoted) != 1 || n.promoted[0] != "b:1" {
+		t.Errorf("promoted: %q", n.promoted)
+	}
+}
+
+func TestAttachingAndAlone(t *testing.T) {
+	n := clusterOf(admin.RoleReplica, follower)
+	n.info.Cluster.Attach = &admin.Attach{From: 0, At: 1 << 20, To: 2 << 20}
+	s := httptest.NewServer(n)
+	defer s.Close()
+	if got := havenmq(t, "status", "--node", s.URL); got.code != 3 || !strings.Contains(got.out, "[###############---------------]  50%, 1.0 MiB of 2.0 MiB") {
+		t.Errorf("%+v", got)
+	}
+	havenmq(t, "cluster", "promote", "--node", s.URL).want(t, exitFailed, "nobody is master now")
+	havenmq(t, "cluster", "replace", "--node", s.URL).want(t, 0, "nothing to replace")
+	n.mu.Lock()
+	n.info.Cluster = nil
+	n.mu.Unlock()
+	havenmq(t, "cluster", "drain", "--node", s.URL).want(t, exitFailed, "in no cluster")
+}
