@@ -295,7 +295,7 @@ func TestStartAndStop(t *testing.T) {
 	dir := t.TempDir()
 	environ := append(os.Environ(), asProgram+"=1")
 	args := []string{"--data", dir, "--transport", "amqp://127.0.0.1:0", "--admin", "127.0.0.1:0"}
-	havenmqWith(t, "", environ, append([]string{"start"}, args...)...).want(t, 0, "serves: process")
+	havenmqWith(t, "", environ, append([]string{"start"}, args...)...).want(t, 0, "runs: process")
 	pid, ok, err := pidfile.Running(dir)
 	if !ok || err != nil {
 		t.Fatalf("nobody holds the pid file: %v", err)
