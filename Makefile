@@ -5,7 +5,7 @@ T ?= 60s
 export PATH := $(CURDIR)/.cache/go/bin:$(PATH)
 PKGS := ./core/... ./persist/... ./protocols/... ./ha/... ./cmd/...
 
-.PHONY: help cluster uncluster ensemble run build test unit lint fuzz bench cover interop crash scale clean setup
+.PHONY: help sim cluster uncluster ensemble run build test unit lint fuzz bench cover interop crash scale clean setup
 
 help: ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -54,6 +54,9 @@ scale: build ## a backlog of 2,000,000, fan-out to 1,000, 100,000 queues
 
 ensemble: setup ## the elector against a real ZooKeeper (Debian: zookeeper, default-jre-headless)
 	go test -race -count=1 -tags zookeeper ./ha/zookeeper/
+
+sim: setup ## 40,000 clusters from seeds 1 to 40,000, every third of five nodes
+	go test -count=1 -timeout 120m -v -run 'TestSeeds$$' ./ha/sim/ -seeds 40000
 
 fuzz: setup ## each fuzz target for T (default 60s)
 	@set -e; for f in $$(grep -rlE '^func Fuzz' --include='*_test.go' .); do \

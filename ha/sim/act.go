@@ -115,6 +115,9 @@ func (n *node) truncate(a ha.Truncate) {
 	if count(a.Cut) < d.commit {
 		n.w.fail("I8: node %d cuts its log at %d, and %d are committed", n.no, count(a.Cut), d.commit)
 	}
+	if count(a.Cut) < len(d.log) {
+		n.w.faults.truncations++
+	}
 	d.log = d.log[:min(count(a.Cut), len(d.log))]
 	d.synced = len(d.log)
 	n.step(ha.Truncated{Cut: pos(len(d.log)), History: d.history()})

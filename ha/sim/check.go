@@ -1,6 +1,10 @@
 package sim
 
-import "github.com/havenmq/havenmq/ha"
+import (
+	"slices"
+
+	"github.com/havenmq/havenmq/ha"
+)
 
 // elected holds I1: one winner an epoch; and I2: epochs only grow.
 func (w *World) elected(m *ha.Mandate, o ha.Outcome) {
@@ -11,6 +15,7 @@ func (w *World) elected(m *ha.Mandate, o ha.Outcome) {
 		w.fail("I1: epoch %d was won by %v and by %v", m.Epoch, old, m.Leader)
 	}
 	w.winners[m.Epoch] = m.Leader
+	w.faults.elections++
 }
 
 // committed holds I7: what anybody takes for committed is the same everywhere.
@@ -26,7 +31,8 @@ func (w *World) committed(n *node, to int) {
 	}
 }
 
-// confirm notes what a master answers its producers, and holds I9: a quorum has it on disk.
+// confirm notes what a master answers its producers, and holds I9: a quorum has it on disk, or had when it
+// said so: a disk that was wiped since counts.
 func (w *World) confirm(n *node, to int) {
 	for i := len(n.disk.log[:to]) - 1; i >= 0; i-- {
 		e := n.disk.log[i]
@@ -39,7 +45,7 @@ func (w *World) confirm(n *node, to int) {
 	}
 	holders := 0
 	for _, x := range w.nodes {
-		if x.disk.synced >= to && to > 0 && x.disk.log[to-1] == n.disk.log[to-1] {
+		if to > 0 && slices.ContainsFunc(append(x.lost, x.disk), func(d *disk) bool { return d.synced >= to && d.log[to-1] == n.disk.log[to-1] }) {
 			holders++
 		}
 	}

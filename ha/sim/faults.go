@@ -12,7 +12,7 @@ func (w *World) Faults(d, pause time.Duration) error {
 	}
 	clear(w.blocked)
 	for _, n := range w.nodes {
-		n.offline = false
+		n.offline, n.pausedTo = false, 0
 		if !n.up {
 			n.start()
 		}
@@ -41,26 +41,27 @@ func (w *World) trouble(end, pause time.Duration) {
 	}
 	n := w.nodes[w.rng.IntN(len(w.nodes))]
 	other := w.nodes[w.rng.IntN(len(w.nodes))]
-	switch w.rng.IntN(8) {
+	switch w.rng.IntN(11) {
 	case 0, 1:
 		n.kill(w.rng.IntN(2) == 0)
 	case 2:
 		w.blocked[[2]int{n.no, other.no}] = n != other // one way
+		w.faults.cuts++
 	case 3:
 		w.blocked[[2]int{n.no, other.no}], w.blocked[[2]int{other.no, n.no}] = n != other, n != other
+		w.faults.cuts++
 	case 4:
 		clear(w.blocked)
 	case 5:
 		n.offline = !n.offline
 		n.look()
 	case 6:
-		if n.up {
-			w.arbiter.expire(n.session)
-			w.arbiter.sessions++
-			n.session = w.arbiter.sessions
-			w.changed()
-		}
+		w.expire(n)
 	case 7:
+		w.pause(n)
+	case 8:
+		w.replace(n)
+	case 9, 10:
 		for _, x := range w.nodes {
 			if !x.up {
 				x.start()
@@ -75,4 +76,64 @@ func (w *World) trouble(end, pause time.Duration) {
 		})
 	}
 	w.after(w.delay(2*pause), func() { w.trouble(end, pause) })
+}
+
+// expire ends a node's session; it has another at once.
+func (w *World) expire(n *node) {
+	if !n.up {
+		return
+	}
+	w.faults.expiries++
+	w.arbiter.expire(n.session)
+	w.arbiter.sessions++
+	n.session = w.arbiter.sessions
+	w.changed()
+}
+
+// pause stops a process for a while, as SIGSTOP does. A long one costs it its session.
+func (w *World) pause(n *node) {
+	if !n.up {
+		return
+	}
+	w.faults.pauses++
+	d := w.delay(8 * time.Second)
+	n.pausedTo = w.now + d
+	if d > 2*time.Second {
+		life := n.life
+		w.after(2*time.Second, func() {
+			if n.life == life {
+				w.expire(n)
+			}
+		})
+	}
+}
+
+// replace gives a node an empty disk while all others have a vote: what a majority may lose, nobody promises to keep. With it
+// comes another identity, which takes the seat over.
+func (w *World) replace(n *node) {
+	for _, x := range w.nodes {
+		if x != n && !x.disk.meta.Voter {
+			return
+		}
+	}
+	w.faults.wipes++
+	n.kill(true)
+	n.wipe()
+}
+
+// tally counts what happened in a run.
+type tally struct {
+	kills, powerLosses, pauses, wipes, expiries, cuts, elections, truncations, steps int
+}
+
+func (t *tally) add(o tally) {
+	t.kills += o.kills
+	t.powerLosses += o.powerLosses
+	t.pauses += o.pauses
+	t.wipes += o.wipes
+	t.expiries += o.expiries
+	t.cuts += o.cuts
+	t.elections += o.elections
+	t.truncations += o.truncations
+	t.steps += o.steps
 }

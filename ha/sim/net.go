@@ -39,9 +39,14 @@ func (n *node) send(l ha.Link, f ha.Frame) {
 	e.last = max(e.last, w.now) + w.delay(4*time.Millisecond)
 	p, life := e.peer, e.life
 	w.after(e.last-w.now, func() {
-		if p.up && p.life == life && p.links[l] != nil && !w.blocked[[2]int{n.no, p.no}] {
-			p.step(ha.Got{Link: l, Frame: f})
+		if w.blocked[[2]int{n.no, p.no}] {
+			return
 		}
+		p.of(life, func() {
+			if p.links[l] != nil {
+				p.step(ha.Got{Link: l, Frame: f})
+			}
+		})
 	})
 }
 

@@ -12,12 +12,16 @@ type node struct {
 	w       *World
 	no      int
 	disk    *disk
-	life    int // counts processes: what belongs to an earlier one does nothing
+	lost    []*disk // that were wiped
+	life    int     // counts processes: what belongs to an earlier one does nothing
 	up      bool
 	m       *ha.Node
 	woken   time.Duration
 	session uint64
 	offline bool // cannot reach the arbiter
+
+	pausedTo time.Duration // stopped until then: what happens to it waits
+	lastLook time.Duration // views come in order
 
 	listening bool
 	links     map[ha.Link]*end
@@ -43,6 +47,9 @@ func (n *node) addr() string { return string(rune('a' + n.no)) }
 // wipe gives the node an empty disk, and with it another identity.
 func (n *node) wipe() {
 	n.w.nextID++
+	if n.disk != nil {
+		n.lost = append(n.lost, n.disk)
+	}
 	n.disk = &disk{meta: persist.Meta{NodeID: persist.ID{byte(n.w.nextID), byte(n.w.nextID >> 8), 1}}}
 }
 
@@ -50,7 +57,7 @@ func (n *node) start() {
 	w := n.w
 	n.life++
 	n.up, n.links, n.listening, n.leading, n.serving, n.confirm = true, map[ha.Link]*end{}, false, false, false, 0
-	n.lastDisk, n.lastAsk = w.now, w.now
+	n.lastDisk, n.lastAsk, n.pausedTo, n.lastLook = w.now, w.now, 0, w.now
 	w.arbiter.sessions++
 	n.session = w.arbiter.sessions
 	n.m = ha.NewNode(ha.Options{Replicas: w.replicas, Addr: n.addr(), Weight: 1, Sync: persist.QuorumDisk, Incarnation: w.rng.Uint64(),
@@ -62,6 +69,7 @@ func (n *node) start() {
 
 func (n *node) boot() ha.Boot {
 	d := n.disk
+	d.meta.CommitHint = pos(d.commit)
 	return ha.Boot{Meta: d.meta, Received: pos(len(d.log)), Synced: pos(len(d.log)), Committed: pos(d.commit), History: d.history()}
 }
 
@@ -69,6 +77,10 @@ func (n *node) boot() ha.Boot {
 func (n *node) kill(power bool) {
 	if !n.up {
 		return
+	}
+	n.w.faults.kills++
+	if power {
+		n.w.faults.powerLosses++
 	}
 	n.up, n.serving, n.leading = false, false, false
 	n.life++
@@ -89,35 +101,53 @@ func (n *node) kill(power bool) {
 func (n *node) tellLost(l ha.Link, e *end) {
 	p, life := e.peer, e.life
 	n.w.after(max(e.last-n.w.now, 0)+n.w.delay(20*time.Millisecond), func() {
-		if p.up && p.life == life && p.links[l] != nil {
-			delete(p.links, l)
-			p.step(ha.Lost{Link: l, Reason: "gone"})
-		}
+		p.of(life, func() {
+			if p.links[l] != nil {
+				delete(p.links, l)
+				p.step(ha.Lost{Link: l, Reason: "gone"})
+			}
+		})
 	})
 }
 
 // mine does f in d, if this process lives then.
 func (n *node) mine(d time.Duration, f func()) {
 	life := n.life
-	n.w.after(d, func() {
-		if n.up && n.life == life {
-			f()
+	n.w.after(d, func() { n.of(life, f) })
+}
+
+// of does f if that process lives: at once, or when it goes on.
+func (n *node) of(life int, f func()) {
+	switch {
+	case !n.up || n.life != life:
+	case n.pausedTo > n.w.now:
+		n.w.after(n.pausedTo-n.w.now, func() { n.of(life, f) })
+	default:
+		f()
+	}
+}
+
+// look has the machine see the arbiter's rows as they are now, a little later, sometimes much later.
+func (n *node) look() {
+	if !n.up || n.offline {
+		return
+	}
+	w := n.w
+	late := w.delay(5 * time.Millisecond)
+	if w.rng.IntN(20) == 0 {
+		late = w.delay(time.Second)
+	}
+	v, session := w.arbiter.view(n.session), n.session
+	n.lastLook = max(n.lastLook, w.now+late)
+	n.mine(n.lastLook-w.now, func() {
+		if !n.offline && n.session == session {
+			n.step(ha.Seen{View: v})
 		}
 	})
 }
 
-// look has the machine see the arbiter's rows, a little later.
-func (n *node) look() {
-	if n.up && !n.offline {
-		n.mine(n.w.delay(5*time.Millisecond), func() {
-			if !n.offline {
-				n.step(ha.Seen{View: n.w.arbiter.view(n.session)})
-			}
-		})
-	}
-}
-
 func (n *node) step(e ha.Event) {
+	n.w.noteStep(n, e)
 	for _, a := range n.m.Step(n.w.now, e) {
 		n.act(a)
 	}

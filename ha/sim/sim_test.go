@@ -62,6 +62,7 @@ func TestSeeds(t *testing.T) {
 		first, last = *seed, *seed
 	}
 	confirmed, served := 0, 0
+	var all tally
 	for s := first; s <= last; s++ {
 		w, err := run(s, []int{3, 3, 5}[s%3])
 		if err != nil {
@@ -69,8 +70,9 @@ func TestSeeds(t *testing.T) {
 		}
 		confirmed += w.Confirmed()
 		served += w.Served()
+		all.add(w.faults)
 	}
-	t.Logf("%d runs, %d masters, %d messages confirmed", last-first+1, served, confirmed)
+	t.Logf("%d runs, %d masters, %d messages confirmed, %+v", last-first+1, served, confirmed, all)
 }
 
 // TestWeakenings leaves out one rule at a time: some run must notice that what was confirmed is lost, or worse.
@@ -90,5 +92,16 @@ func TestWeakenings(t *testing.T) {
 			}
 			t.Errorf("nobody noticed that %q was left out", rule)
 		})
+	}
+}
+
+// TestDeterministic runs seeds twice: a failing one must fail again.
+func TestDeterministic(t *testing.T) {
+	for s := uint64(1); s <= 6; s++ {
+		a, errA := run(s, 3)
+		b, errB := run(s, 3)
+		if a.trace != b.trace || fmt.Sprint(errA) != fmt.Sprint(errB) {
+			t.Errorf("seed %d: two runs differ: %x and %x, %v and %v", s, a.trace, b.trace, errA, errB)
+		}
 	}
 }

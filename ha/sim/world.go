@@ -3,6 +3,7 @@ package sim
 import (
 	"container/heap"
 	"fmt"
+	"hash/fnv"
 	"math/rand/v2"
 	"time"
 
@@ -12,6 +13,8 @@ import (
 
 // World is a cluster in a run.
 type World struct {
+	Trace func(line string) // is told each event, if set
+
 	rng      *rand.Rand
 	now      time.Duration
 	queue    events
@@ -28,6 +31,8 @@ type World struct {
 	winners   map[uint64]persist.ID
 	prefix    []entry // committed by anybody
 	serves    int
+	faults    tally
+	trace     uint64 // a hash of all that was stepped, and when
 	broken    string // the first invariant that did not hold
 }
 
@@ -94,6 +99,17 @@ func (w *World) Run(d time.Duration) error {
 		return fmt.Errorf("after %v: %s", w.now, w.broken)
 	}
 	return nil
+}
+
+// noteStep mixes an event into the trace: two runs of a seed have the same.
+func (w *World) noteStep(n *node, e ha.Event) {
+	w.faults.steps++
+	h := fnv.New64a()
+	fmt.Fprintf(h, "%d %d %d %T", w.trace, w.now, n.no, e)
+	w.trace = h.Sum64()
+	if w.Trace != nil {
+		w.Trace(fmt.Sprintf("%v node %d: %T%+v", w.now, n.no, e, e))
+	}
 }
 
 func (w *World) fail(format string, args ...any) {
