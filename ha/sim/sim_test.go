@@ -77,15 +77,11 @@ func TestSeeds(t *testing.T) {
 
 // TestWeakenings leaves out one rule at a time: some run must notice that what was confirmed is lost, or worse.
 func TestWeakenings(t *testing.T) {
-	for _, rule := range []string{"quorum"} {
+	for _, rule := range []string{"quorum", "longest", "initialized", "blank-votes"} {
 		t.Run(rule, func(t *testing.T) {
+			t.Parallel()
 			for s := uint64(1); s <= 300; s++ {
-				w := New(s, 3, rule)
-				err := w.Run(2 * time.Second)
-				if err == nil {
-					err = w.Faults(10*time.Second, 300*time.Millisecond)
-				}
-				if err != nil {
+				if _, err := run(s, []int{3, 3, 5}[s%3], rule); err != nil {
 					t.Logf("seed %d: %v", s, err)
 					return
 				}
