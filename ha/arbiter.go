@@ -45,12 +45,32 @@ func (n *Node) see(v View) {
 		return
 	}
 	n.noteMandate(v)
-	if old := n.view; v.Config == nil && old.Config != nil || old.Mandate != nil && (v.Mandate == nil || v.Mandate.Epoch < old.Mandate.Epoch) {
+	if old := n.view; setBack(&old, &v) {
 		n.explain(Alarm, "ZooKeeper's data about this cluster was deleted or set back: what is going on goes on, but nobody can be elected: give ZooKeeper its data back")
 		v.Config, v.ConfigVersion, v.Mandate, v.MandateVersion = old.Config, old.ConfigVersion, old.Mandate, old.MandateVersion
 	}
 	n.view, n.knowsTree = v, true
 	n.seatMoved()
+}
+
+// setBack says whether a view knows less than an older one did: what it lacks is never taken out by a node.
+func setBack(old, v *View) bool {
+	if old.Mandate != nil && (v.Mandate == nil || v.Mandate.Epoch < old.Mandate.Epoch) {
+		return true
+	}
+	a, b := old.Config, v.Config
+	if a == nil || b == nil {
+		return a != nil
+	}
+	if len(b.Seats) < len(a.Seats) || a.Initialized && !b.Initialized {
+		return true
+	}
+	for i := range a.Seats {
+		if b.Seats[i].Generation < a.Seats[i].Generation {
+			return true
+		}
+	}
+	return false
 }
 
 // noteMandate acts on a newer epoch at once, whatever else is under way.
@@ -87,8 +107,13 @@ func (n *Node) seatMoved() {
 	if c == nil || n.seat < 0 {
 		return
 	}
+	why := n.refusal(c)
 	if i := c.Seat(n.disk.meta.NodeID); i < 0 || c.Seats[i].Generation != n.gen {
-		n.exit(2, "this node's seat was taken over by another: start it with an empty directory")
+		why = "this node's seat was taken over by another: start it with an empty directory"
+	}
+	if why != "" {
+		n.exit(2, why)
+		return
 	}
 	n.lead.seatsChanged(c)
 }

@@ -192,6 +192,9 @@ func (n *Node) attachReplica(i int, link Link, h Hello) {
 	l := &n.lead
 	p := &l.peers[i]
 	*p = peerSeat{gen: p.gen, link: link, node: h.NodeID, admin: h.Admin, voter: h.Voter, incoming: h.Incoming, beats: newBeats(n.now), movedAt: n.now}
+	if !n.weak("session") {
+		l.m.Forget(i) // it may hold less than it did: only what it says from now on counts
+	}
 	cut := cutPoint(n.disk.history, n.disk.received, h.History, h.End)
 	a := Attach{Epoch: l.epoch, Cut: cut, VoterAt: n.disk.received, Commit: l.commit}
 	if cut < n.disk.start {

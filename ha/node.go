@@ -39,6 +39,7 @@ type Node struct {
 
 	remembered bool // the meta says what the claim says
 	claiming   bool // Remember is under way
+	joined     bool // the promise that the seat asks for is on disk
 	promise    uint64
 
 	up        uplink      // a replica's link to its master

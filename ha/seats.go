@@ -30,7 +30,22 @@ func (n *Node) join() bool {
 		return false
 	}
 	n.seat, n.gen = i, c.Seats[i].Generation
-	return n.rememberSeat(c)
+	return n.rememberSeat(c) && n.promiseForSeat()
+}
+
+// promiseForSeat has a node without a vote promise the newest epoch, known after its claim, before others see its row and
+// before it dials: whoever held the seat may have promised as much, and a master of a lower epoch must not count this node in
+// that one's place.
+func (n *Node) promiseForSeat() bool {
+	if n.joined || n.weak("seat-promise") {
+		return true
+	}
+	if e := n.mandated(); !n.disk.meta.Voter && n.promise < e {
+		n.promise = e
+		n.do(Promise{e})
+	}
+	n.joined = n.disk.meta.Promised >= n.promise
+	return n.joined
 }
 
 // refusal says why this node can be no member of a cluster, if it cannot.
@@ -39,6 +54,8 @@ func (n *Node) refusal(c *Config) string {
 	switch {
 	case c.Replicas != n.o.Replicas:
 		return fmt.Sprintf("the cluster has replicas: %d, this node's configuration says replicas: %d: they must be the same on all nodes", c.Replicas, n.o.Replicas)
+	case len(c.Seats) > c.Replicas:
+		return fmt.Sprintf("ZooKeeper's configuration of this cluster has %d seats taken of %d: give ZooKeeper its data back", len(c.Seats), c.Replicas)
 	case !m.ClusterID.IsZero() && m.ClusterID != c.ClusterID:
 		return fmt.Sprintf("this directory belongs to cluster %s, and zkPath holds cluster %s: give this node an empty directory, or the zkPath of its own cluster",
 			m.ClusterID, c.ClusterID)
@@ -112,7 +129,7 @@ func (n *Node) alive(id persist.ID) bool {
 	return slices.ContainsFunc(n.view.Members, func(m Member) bool { return m.Row.NodeID == id })
 }
 
-// rememberSeat writes what the claim says to the meta, and promises what a node without a vote must.
+// rememberSeat writes what the claim says to the meta.
 func (n *Node) rememberSeat(c *Config) bool {
 	if n.remembered {
 		return true
