@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+	"strings"
 )
 
 // mandated is the newest epoch that was won; 0 none yet.
@@ -62,7 +63,9 @@ func (n *Node) freeze(epoch uint64) {
 	if _, have := n.mine(); !have {
 		return // the row comes first: it says that those of before are gone
 	}
-	n.hangUp()
+	if !n.weak("promise") {
+		n.hangUp()
+	}
 	n.phase = freezing
 	n.promise = max(n.promise, epoch)
 	n.do(Sync{})
@@ -125,7 +128,7 @@ func (n *Node) elect() {
 	i := slices.IndexFunc(votes, func(m Member) bool { return m.Mine })
 	if i < 0 {
 		if len(votes) < n.view.Config.Quorum() {
-			n.explain(Info, "Not enough cluster members connected to elect a master")
+			n.tellShort(epoch)
 		}
 		return
 	}
@@ -137,7 +140,7 @@ func (n *Node) elect() {
 		}
 	}
 	if len(below) < n.view.Config.Quorum() && !n.weak("quorum") {
-		n.explain(Info, "Not enough cluster members connected to elect a master")
+		n.tellShort(epoch)
 		return
 	}
 	if wait := n.frozenAt + n.o.Timing.ElectionWait - n.now; wait > 0 && n.favourite(votes).Row.NodeID != me.Row.NodeID {
@@ -145,6 +148,22 @@ func (n *Node) elect() {
 		return
 	}
 	n.stand(epoch, me, below)
+}
+
+// tellShort says why there are not enough votes: too few members, or some that have none.
+func (n *Node) tellShort(epoch uint64) {
+	var without []string
+	for _, m := range n.newest() {
+		if m.Row.State == StateFrozen && m.Row.Promised == epoch && !n.votes(&m.Row, epoch) {
+			without = append(without, m.Row.Addr)
+		}
+	}
+	if len(without) == 0 {
+		n.explain(Info, "Not enough cluster members connected to elect a master")
+		return
+	}
+	n.explain(Warn, fmt.Sprintf("Not enough cluster members connected to elect a master: %s may not vote, as what was confirmed may be missing there: start the others",
+		strings.Join(without, ", ")))
 }
 
 // favourite is who should win. A master that has just lost its quorum comes last, if the others are one.

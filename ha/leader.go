@@ -249,7 +249,7 @@ func (n *Node) advanced(e Advanced) {
 // progress passes on what is committed now. Before the cluster is known to have begun, nothing is.
 func (n *Node) progress() {
 	l := &n.lead
-	if l.m.Commit() < l.barrier {
+	if l.m.Commit() < l.barrier && !n.weak("barrier") {
 		return
 	}
 	if !n.view.Config.Initialized && !n.weak("initialized") {

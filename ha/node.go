@@ -63,7 +63,8 @@ type Node struct {
 // holdings is what is on this node's disk, as far as is known.
 type holdings struct {
 	meta             persist.Meta
-	damaged          bool
+	damaged          bool // until it has caught up
+	unclean          bool // so too
 	start            persist.Pos
 	received, synced persist.Pos
 	applied          persist.Pos
@@ -80,13 +81,21 @@ func NewNode(o Options, boot Boot) *Node {
 }
 
 func (n *Node) takeBoot(b Boot) {
-	n.disk = holdings{meta: b.Meta, damaged: b.Damaged, start: b.Start, received: b.Received, synced: b.Synced, applied: b.Committed,
+	n.disk = holdings{meta: b.Meta, damaged: b.Damaged, unclean: b.Unclean && !b.Meta.Voter, start: b.Start, received: b.Received, synced: b.Synced, applied: b.Committed,
 		history: b.History, incoming: b.Incoming}
 	n.promise = max(n.promise, b.Meta.Promised)
 }
 
 // blank says that the log has never held anything.
 func (d *holdings) blank() bool { return d.received == 0 && len(d.history) == 0 }
+
+// end is that of the log that a HELLO tells of.
+func (d *holdings) end() persist.Pos {
+	if d.incoming != nil {
+		return d.incoming.Received
+	}
+	return d.received
+}
 
 // lastEpoch is that of the log's last batch.
 func (d *holdings) lastEpoch() uint64 {

@@ -74,6 +74,9 @@ func (n *Node) warnings() (out []string) {
 	if n.disk.damaged {
 		out = append(out, "this node's log is damaged: it has no vote until it has fetched the log anew")
 	}
+	if n.disk.unclean {
+		out = append(out, "this node's machine went down before its disk had all that it had acknowledged: it has no vote until it has caught up with a master")
+	}
 	if n.up.full {
 		out = append(out, "the disk is full: this node takes nothing more until there is room")
 	}

@@ -12,12 +12,16 @@ import (
 func (n *Node) attach(f Attach) {
 	u, d := &n.up, &n.disk
 	switch {
-	case f.Epoch < n.promise:
+	case f.Epoch < n.promise && !n.weak("promise"):
 		n.do(Send{u.link, Reject{Epoch: f.Epoch, Promised: n.promise, Reason: "a later epoch was promised"}})
 		n.hangUp()
 		return
 	case u.stalled:
 		n.hangUp()
+		return
+	case !f.Restart && f.Cut > d.end():
+		n.tell(Warn, fmt.Sprintf("the master would cut this log at position %d, and it ends at %d: attaching again", f.Cut, d.end()))
+		n.rest(n.o.Timing.Heartbeat)
 		return
 	case f.Restart && len(f.Header) == 0:
 		n.rest(n.o.Timing.Heartbeat) // its log was trimmed just then
@@ -111,7 +115,7 @@ func (n *Node) promisedTo(epoch uint64) {
 // append takes batches, if they are of the epoch that is followed and continue what came before.
 func (n *Node) append(f Append) {
 	u := &n.up
-	if f.Epoch != u.epoch || f.Epoch != n.promise && !n.weak("promise") || !u.stalled || n.phase != seeking {
+	if f.Epoch != u.epoch || !u.stalled || (f.Epoch != n.promise || n.phase != seeking) && !n.weak("promise") {
 		return
 	}
 	if f.Base != u.next {

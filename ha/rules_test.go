@@ -1,6 +1,7 @@
 package ha
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -124,6 +125,36 @@ func TestVotesThatDoNotCount(t *testing.T) {
 		if s.ask.Txn.SetMandate != nil {
 			t.Errorf("%s: it stands", name)
 		}
+	}
+}
+
+// TestWhoMayNotVoteIsNamed: with too few votes the line says whose do not count.
+func TestWhoMayNotVoteIsNamed(t *testing.T) {
+	s := newStage(t, voter(), Options{})
+	s.freeze()
+	s.other(3, MemberRow{State: StateFrozen, Promised: 2, Blank: true, Addr: "c:1"})
+	s.step(Seen{s.view})
+	if tell := want[Tell](s); tell.Level != Warn || !strings.Contains(tell.Text, "c:1 may not vote") {
+		t.Errorf("%+v", tell)
+	}
+}
+
+// TestAnUncleanNodeSaysSo until it has caught up.
+func TestAnUncleanNodeSaysSo(t *testing.T) {
+	boot := voter()
+	boot.Meta.Voter, boot.Unclean = false, true
+	s := newStage(t, boot, Options{})
+	if w := s.n.Status(s.now).Warnings; len(w) != 1 {
+		t.Fatalf("%q", w)
+	}
+	s.follow(Attach{Epoch: 1, Cut: 100, VoterAt: 100})
+	s.step(Truncated{Cut: 100, History: boot.History})
+	if r := want[Remember](s); r.Voter == nil || !*r.Voter {
+		t.Fatalf("%+v", r)
+	}
+	s.step(Remembered{voterID})
+	if st := s.n.Status(s.now); len(st.Warnings) != 0 || !st.Voter {
+		t.Errorf("%+v", st)
 	}
 }
 

@@ -159,7 +159,7 @@ func (n *Node) rememberedAs(id uint64) {
 		n.claiming, n.remembered = false, true
 		n.disk.meta.ClusterID, n.disk.meta.ReplAddr = n.view.Config.ClusterID, n.o.Addr
 	case voterID:
-		n.disk.meta.Voter = true
+		n.disk.meta.Voter, n.disk.damaged, n.disk.unclean = true, false, false
 		n.up.votes = false
 		n.sendAck()
 	}
