@@ -5,7 +5,7 @@ T ?= 60s
 export PATH := $(CURDIR)/.cache/go/bin:$(PATH)
 PKGS := ./core/... ./persist/... ./protocols/... ./ha/... ./cmd/...
 
-.PHONY: help sim cluster uncluster ensemble run build test unit lint fuzz bench cover interop crash scale clean setup
+.PHONY: help sim cluster uncluster run build test unit lint fuzz bench cover interop crash scale clean setup
 
 help: ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -16,7 +16,7 @@ build: setup ## the binary, bin/havenmq
 run: build ## serve on loopback, data in ./data
 	exec bin/havenmq serve
 
-cluster: build ## three nodes on 127.0.0.1 to .3 and a ZooKeeper, data in ./data/cluster (Debian: zookeeper, default-jre-headless)
+cluster: build ## three nodes on 127.0.0.1 to .3 and a ZooKeeper, data in ./data/cluster 
 	@mkdir -p data/cluster/zookeeper
 	@setsid java -Xmx128m -cp /etc/zookeeper/conf:/usr/share/java/zookeeper.jar org.apache.zookeeper.server.quorum.QuorumPeerMain \
 	  docs/cluster/zoo.cfg >data/cluster/zookeeper.log 2>&1 & echo $$! >data/cluster/zookeeper.pid
@@ -52,9 +52,6 @@ crash: build ## the long way: 50 times kill -9 under load, 100,000 attackers
 scale: build ## a backlog of 2,000,000, fan-out to 1,000, 100,000 queues
 	$(MAKE) -C interop scale
 
-ensemble: setup ## the elector against a real ZooKeeper (Debian: zookeeper, default-jre-headless)
-	go test -race -count=1 -tags zookeeper ./ha/zookeeper/
-
 sim: setup ## 40,000 clusters from seeds 1 to 40,000, every third of five nodes
 	go test -count=1 -timeout 120m -v -run 'TestSeeds$$' ./ha/sim/ -seeds 40000
 
@@ -67,7 +64,7 @@ fuzz: setup ## each fuzz target for T (default 60s)
 bench: build ## cost of a message: CPU, syncs, allocations, latency
 	$(MAKE) -C interop bench
 
-cover: setup ## statement coverage; fails below 85% in core, persist or protocols
+cover: setup ## statement coverage; fails below 85% in core, persist, protocols or ha
 	@.ci/cover
 
 clean: ## what the build made

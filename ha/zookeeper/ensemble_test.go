@@ -1,5 +1,3 @@
-//go:build zookeeper
-
 package zookeeper
 
 import (
@@ -14,6 +12,7 @@ import (
 	"time"
 
 	"github.com/havenmq/havenmq/ha"
+	"github.com/havenmq/havenmq/ha/electortest"
 	"github.com/havenmq/havenmq/persist"
 )
 
@@ -53,7 +52,7 @@ func (z *ensemble) start() {
 		"org.apache.zookeeper.server.quorum.QuorumPeerMain", z.conf)
 	z.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if err := z.cmd.Start(); err != nil {
-		z.t.Fatalf("starting ZooKeeper: %v: install the packages zookeeper and default-jre-headless", err)
+		z.t.Fatalf("starting ZooKeeper: %v: .ci/setup installs what it needs", err)
 	}
 }
 
@@ -79,30 +78,11 @@ func (z *ensemble) join(password string) (*Elector, chan ha.View) {
 	})
 	views := make(chan ha.View, 1000)
 	e.Watch(func(v ha.View) { views <- v })
-	seen(z.t, views, func(v ha.View) bool { return v.Connected })
+	electortest.Seen(z.t, views, func(v ha.View) bool { return v.Connected })
 	return e, views
 }
 
-// seen waits for a view.
-func seen(t *testing.T, views chan ha.View, so func(ha.View) bool) ha.View {
-	t.Helper()
-	last := uint64(0)
-	for {
-		select {
-		case v := <-views:
-			if v.Serial <= last {
-				t.Fatalf("view %d after %d", v.Serial, last)
-			}
-			if last = v.Serial; so(v) {
-				return v
-			}
-		case <-time.After(20 * time.Second):
-			t.Fatal("the view never came")
-		}
-	}
-}
-
-func do(t *testing.T, e *Elector, x ha.Txn) (ha.Outcome, ha.View) {
+func do(t *testing.T, e ha.Elector, x ha.Txn) (ha.Outcome, ha.View) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
 	defer cancel()
@@ -111,56 +91,13 @@ func do(t *testing.T, e *Elector, x ha.Txn) (ha.Outcome, ha.View) {
 
 func TestWhatAClusterAsks(t *testing.T) {
 	z := newEnsemble(t)
-	a, _ := z.join("")
-	b, views := z.join("")
-	absent := ha.Absent
-	c := &ha.Config{ClusterID: persist.ID{1}, Replicas: 3, Seats: []ha.Seat{{NodeID: persist.ID{7}, Generation: 1, Addr: "a:1"}}}
-	if o, v := do(t, a, ha.Txn{IfConfig: &absent, SetConfig: c}); o != ha.Done || v.Config == nil || v.Config.Replicas != 3 {
-		t.Fatal(o, v)
-	}
-	if o, v := do(t, b, ha.Txn{IfConfig: &absent, SetConfig: c}); o != ha.Conflict || v.Config == nil {
-		t.Fatal(o, v)
-	}
-	row := &ha.MemberRow{NodeID: persist.ID{7}, State: ha.StateSyncing}
-	o, v := do(t, a, ha.Txn{PutMember: row})
-	if o != ha.Done || len(v.Members) != 1 || !v.Members[0].Mine || v.Members[0].Version != 0 {
-		t.Fatal(o, v)
-	}
-	me := ha.MemberVersion{Name: v.Members[0].Name}
-	other := seen(t, views, func(v ha.View) bool { return len(v.Members) == 1 })
-	if other.Members[0].Mine {
-		t.Error("another's row is ours")
-	}
-	row.State, row.Promised = ha.StateFrozen, 1
-	if o, v = do(t, a, ha.Txn{PutMember: row, Member: me}); o != ha.Done || v.Members[0].Version != 1 || v.Members[0].Row.State != ha.StateFrozen {
-		t.Fatal(o, v)
-	}
-	seen(t, views, func(v ha.View) bool { return v.Members[0].Row.State == ha.StateFrozen })
-	m := &ha.Mandate{Epoch: 1, Leader: persist.ID{7}, Nonce: 9}
-	stale := ha.Txn{IfConfig: new(v.ConfigVersion), IfMandate: &absent, IfMembers: []ha.MemberVersion{me}, SetMandate: m}
-	if o, _ := do(t, a, stale); o != ha.Conflict {
-		t.Fatal("a voter's version was not looked at: ", o)
-	}
-	me.Version = 1
-	stale.IfMembers[0] = me
-	if o, v = do(t, a, stale); o != ha.Done || v.Mandate == nil || v.Mandate.Nonce != 9 {
-		t.Fatal(o, v)
-	}
-	for range 2 { // whatever announcement there is
-		if o, v = do(t, a, ha.Txn{IfMandate: new(v.MandateVersion), Announce: &ha.Announcement{NodeID: persist.ID{7}, Epoch: 1}}); o != ha.Done || v.Master == nil {
-			t.Fatal(o, v)
+	electortest.Run(t, func() ha.Elector {
+		e, err := Connect(Options{Servers: []string{z.addr}, Path: "/havenmq/test", SessionTimeout: 2 * time.Second, Logf: t.Logf})
+		if err != nil {
+			t.Fatal(err)
 		}
-	}
-	if o, v = do(t, b, ha.Txn{Withdraw: true}); o != ha.Done || v.Master == nil {
-		t.Fatal("another's announcement was withdrawn: ", o, v)
-	}
-	if o, v = do(t, b, ha.Txn{Announce: &ha.Announcement{NodeID: persist.ID{8}, Epoch: 2}}); o != ha.Done || v.Master.Epoch != 2 {
-		t.Fatal(o, v)
-	}
-	if err := a.Close(); err != nil {
-		t.Fatal(err)
-	}
-	seen(t, views, func(v ha.View) bool { return len(v.Members) == 0 })
+		return e
+	})
 }
 
 func TestTheEnsembleGoesAndComes(t *testing.T) {
@@ -170,12 +107,12 @@ func TestTheEnsembleGoesAndComes(t *testing.T) {
 		t.Fatal(o, v)
 	}
 	z.stop()
-	seen(t, views, func(v ha.View) bool { return !v.Connected })
+	electortest.Seen(t, views, func(v ha.View) bool { return !v.Connected })
 	if o, _ := do(t, e, ha.Txn{}); o != ha.Unknown {
 		t.Fatal(o)
 	}
 	z.start()
-	seen(t, views, func(v ha.View) bool { return v.Connected })
+	electortest.Seen(t, views, func(v ha.View) bool { return v.Connected })
 	if o, v := do(t, e, ha.Txn{}); o != ha.Done || !v.Connected {
 		t.Fatal(o, v)
 	}
