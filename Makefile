@@ -5,7 +5,7 @@ T ?= 60s
 export PATH := $(CURDIR)/.cache/go/bin:$(PATH)
 PKGS := ./core/... ./persist/... ./protocols/... ./ha/... ./cmd/...
 
-.PHONY: help sim cluster uncluster run build test unit lint fuzz bench cover interop crash scale clean setup
+.PHONY: help sim cluster run build test unit lint fuzz bench cover interop crash scale clean setup
 
 help: ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -16,16 +16,8 @@ build: setup ## the binary, bin/havenmq
 run: build ## serve on loopback, data in ./data
 	exec bin/havenmq serve
 
-cluster: build ## three nodes on 127.0.0.1 to .3 and a ZooKeeper, data in ./data/cluster 
-	@mkdir -p data/cluster/zookeeper
-	@setsid java -Xmx128m -cp /etc/zookeeper/conf:/usr/share/java/zookeeper.jar org.apache.zookeeper.server.quorum.QuorumPeerMain \
-	  docs/cluster/zoo.cfg >data/cluster/zookeeper.log 2>&1 & echo $$! >data/cluster/zookeeper.pid
-	@for n in 1 2 3; do NODE=127.0.0.$$n bin/havenmq start --config docs/cluster/node.yaml || exit 1; done
-	@echo 'bin/havenmq status, bin/havenmq cluster ls --node http://127.0.0.2:8161; make uncluster stops all'
-
-uncluster: ## stops what make cluster started
-	@for n in 3 2 1; do NODE=127.0.0.$$n bin/havenmq stop --force --config docs/cluster/node.yaml; done; true
-	@kill "$$(cat data/cluster/zookeeper.pid)" && rm data/cluster/zookeeper.pid
+cluster: build ## three nodes on 127.0.0.1 to .3 and a ZooKeeper, in the foreground; their data in ./data/cluster
+	@exec docs/cluster/run
 
 setup: ## what a fresh Debian machine lacks for building
 	@.ci/setup
