@@ -113,7 +113,7 @@ type (
 	Served struct{ Epoch uint64 }
 	// Withdrawn says that no client is connected any more, and that nothing appends.
 	Withdrawn struct{}
-	// StopAsked asks to leave: a master hands over first, unless Force.
+	// StopAsked asks to leave: a master hands over first, and waits for a quorum of replicas to hand over to unless Force.
 	StopAsked struct{ Force bool }
 	// PromoteAsked asks the master to hand over to a member; zero: to whoever is best.
 	PromoteAsked struct{ To persist.ID }

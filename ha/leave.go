@@ -80,13 +80,16 @@ func (n *Node) stopAsked(force bool) {
 	}
 }
 
-// leaveLeading ends a master that is to stop: as soon as the others could elect one of them, or at once by force.
+// leaveLeading ends a master that is to stop: it hands over as soon as the others could elect one of them. By force it does
+// not wait for that.
 func (n *Node) leaveLeading() {
 	switch {
-	case n.view.Config.Replicas == 1 || n.leave.forced || !n.lead.serving:
+	case n.view.Config.Replicas == 1 || !n.lead.serving:
 		n.stepDown("this node stops")
 	case n.othersAreQuorum():
 		n.handDown(persist.ID{}, "this node stops")
+	case n.leave.forced:
+		n.stepDown("this node stops, and its cluster with it: the others are no quorum")
 	default:
 		n.explain(Alarm, "this master is to stop, and has no quorum of replicas to hand over to: it waits for them")
 	}

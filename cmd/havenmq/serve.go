@@ -32,6 +32,9 @@ func (serveCommand) Help() string {
 // goodbyeTimeout is how long clients have to take their goodbye.
 const goodbyeTimeout = 10 * time.Second
 
+// signalForce is SIGTERM for a master that is not to wait for replicas to hand over to: `havenmq stop --force`.
+const signalForce = syscall.SIGUSR1
+
 func (c *serveCommand) Run(ctx context.Context, s *streams) error {
 	loaded, err := c.load(s)
 	if err != nil {
@@ -39,6 +42,9 @@ func (c *serveCommand) Run(ctx context.Context, s *streams) error {
 	}
 	ctx, stop := signal.NotifyContext(ctx, syscall.SIGTERM, syscall.SIGINT)
 	defer stop()
+	forced := make(chan os.Signal, 1)
+	signal.Notify(forced, signalForce)
+	defer signal.Stop(forced)
 	life, end := context.WithCancel(ctx)
 	defer end()
 	if _, set := lookup(s.environ, "GOGC"); !set {
@@ -60,6 +66,8 @@ func (c *serveCommand) Run(ctx context.Context, s *streams) error {
 	var failure error
 	select {
 	case <-ctx.Done():
+	case <-forced:
+		n.Hurry()
 	case failure = <-n.Failed():
 		if loaded.Config.PersistenceAdapter.ReplicatedLevelDB == nil {
 			failure = fmt.Errorf("the store has failed and the node ends: %w: see to the disk, then start it again", failure)

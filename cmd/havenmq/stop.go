@@ -45,7 +45,11 @@ func (c *stopCommand) Run(ctx context.Context, s *streams) error {
 		return errors.New("this node is its cluster's master, and the others are too few to go on without it: " +
 			"start another member first (`havenmq cluster ls` shows who is away), or stop it with --force")
 	}
-	if err := syscall.Kill(pid, syscall.SIGTERM); err != nil {
+	how := syscall.SIGTERM
+	if c.Force {
+		how = signalForce
+	}
+	if err := syscall.Kill(pid, how); err != nil {
 		return fmt.Errorf("stopping process %d: %w", pid, err)
 	}
 	if err := c.wait(ctx, dir, pid); err != nil {

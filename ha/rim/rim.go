@@ -182,7 +182,7 @@ func (r *Rim) Exit() Exit {
 	return r.exit
 }
 
-// Stop leaves the cluster: a master hands over first, unless force. It returns when everything is closed. When ctx ends
+// Stop leaves the cluster: a master hands over first, and waits for replicas to hand over to unless force. It returns when everything is closed. When ctx ends
 // before, the node is ended without ceremony, and that is the error.
 func (r *Rim) Stop(ctx context.Context, force bool) error {
 	r.step(ha.StopAsked{Force: force})

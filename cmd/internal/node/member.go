@@ -257,10 +257,13 @@ func (p *part) StopServing(string, *ha.Announcement) {
 	n.closeStage(ctx)
 }
 
-// handOverTime is how long a node that stops tries to hand over, before it just goes.
+// handOverTime is how long a master that stops waits for replicas to hand over to, before it just goes.
 const handOverTime = 3 * time.Second
 
 func (n *Node) stopMember(ctx context.Context) error {
+	if n.hurry.Load() {
+		return orderly(n.member.Load().Stop(ctx, true))
+	}
 	patient, cancel := context.WithTimeout(ctx, handOverTime)
 	defer cancel()
 	stopped := make(chan error, 1)

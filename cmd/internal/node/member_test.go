@@ -182,6 +182,36 @@ func TestPortTaken(t *testing.T) {
 	stopAll(t, l.Addr().String(), master, nodes)
 }
 
+// A master that is not to wait for replicas goes at once where they are too few, and hands over to those that are enough.
+func TestStopInAHurry(t *testing.T) {
+	tree, clients := memory.New(), free(t)
+	var nodes []*Node
+	for range 3 {
+		n, _ := join(t, tree, clients)
+		nodes = append(nodes, n)
+	}
+	first, replicas := settled(t, nodes)
+	first.Hurry()
+	if err := stop(t, first); err != nil {
+		t.Error(err)
+	}
+	second, last := settled(t, replicas)
+	if i := second.Info(); i.Epoch != 2 {
+		t.Errorf("after handing over: %+v", i)
+	}
+	second.Hurry() // the other one is no quorum
+	began := time.Now()
+	if err := stop(t, second); err != nil {
+		t.Error(err)
+	}
+	if took := time.Since(began); took > time.Second {
+		t.Errorf("it took %v", took)
+	}
+	if err := stop(t, last[0]); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestDialable(t *testing.T) {
 	for in, want := range map[string]string{"http://0.0.0.0:8161": "http://zabbix:8161", "http://[::]:8161": "http://zabbix:8161",
 		"http://10.0.0.1:8161": "http://10.0.0.1:8161", "": ""} {

@@ -52,6 +52,7 @@ type Node struct {
 	addr      string             // advertised for replication
 	elections atomic.Uint64      // times that it began to serve as master
 	ready     atomic.Bool        // of a node alone
+	hurry     atomic.Bool        // Hurry
 	life      context.Context    // ends when admin is to end
 	quit      context.CancelFunc // ends it
 	background
@@ -240,6 +241,9 @@ func (n *Node) Stop(ctx context.Context) error {
 	}
 	return errors.Join(err, n.release()) // whoever waits for the pid file finds all said and done
 }
+
+// Hurry has a Stop that follows not wait for replicas to hand over to. It hands over to those that there are.
+func (n *Node) Hurry() { n.hurry.Store(true) }
 
 // release gives the data directory up.
 func (n *Node) release() error {
