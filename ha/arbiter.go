@@ -15,6 +15,7 @@ const (
 	askInit
 	askAnnounce
 	askLook
+	askOrder
 )
 
 // asked is the Transact under way.
@@ -45,32 +46,10 @@ func (n *Node) see(v View) {
 		return
 	}
 	n.noteMandate(v)
-	if old := n.view; setBack(&old, &v) {
-		n.explain(Alarm, "ZooKeeper's data about this cluster was deleted or set back: what is going on goes on, but nobody can be elected: give ZooKeeper its data back")
-		v.Config, v.ConfigVersion, v.Mandate, v.MandateVersion = old.Config, old.ConfigVersion, old.Mandate, old.MandateVersion
-	}
+	v = n.believe(v)
 	n.view, n.knowsTree = v, true
+	n.keepConfig()
 	n.seatMoved()
-}
-
-// setBack says whether a view knows less than an older one did: what it lacks is never taken out by a node.
-func setBack(old, v *View) bool {
-	if old.Mandate != nil && (v.Mandate == nil || v.Mandate.Epoch < old.Mandate.Epoch) {
-		return true
-	}
-	a, b := old.Config, v.Config
-	if a == nil || b == nil {
-		return a != nil
-	}
-	if len(b.Seats) < len(a.Seats) || a.Initialized && !b.Initialized {
-		return true
-	}
-	for i := range a.Seats {
-		if b.Seats[i].Generation < a.Seats[i].Generation {
-			return true
-		}
-	}
-	return false
 }
 
 // noteMandate acts on a newer epoch at once, whatever else is under way.
@@ -86,7 +65,7 @@ func (n *Node) noteMandate(v View) {
 func (n *Node) newEpoch(m *Mandate) {
 	n.suspects, n.handed = false, false
 	if n.phase >= taking && n.phase <= leading && m.Epoch > n.lead.epoch {
-		n.stepDown("a newer master was elected")
+		n.stepDown("a newer epoch has begun")
 		return
 	}
 	if m.Leader == n.disk.meta.NodeID {
@@ -159,6 +138,8 @@ func (n *Node) asDone(a *asked) {
 		n.announced()
 	case askInit:
 		n.initialized()
+	case askOrder:
+		n.obeyed()
 	case askLook:
 		u, m := n.unsure, n.view.Mandate
 		n.look, n.unsure = false, nil
@@ -186,6 +167,13 @@ func (n *Node) consider() {
 		return
 	}
 	if !n.join() || n.phase == gone {
+		return
+	}
+	if n.obey() {
+		return
+	}
+	if n.behind { // what needs the arbiter's word waits
+		n.publish()
 		return
 	}
 	n.considerFreeze()
@@ -243,11 +231,13 @@ func (n *Node) row() (MemberRow, bool) {
 	if n.suspects {
 		r.SuspectEpoch = n.suspect
 	}
+	r.Claims = n.known.claims()
 	switch n.phase {
 	case freezing, switching:
 		return r, false
 	case frozen:
-		r.State, r.LastEpoch, r.End, r.Blank = StateFrozen, n.disk.lastEpoch(), n.disk.synced, n.disk.blank() && !n.disk.damaged
+		h := n.holds()
+		r.State, r.LastEpoch, r.End, r.Blank, r.Claims = StateFrozen, h.LastEpoch, h.End, h.Blank, 0 // it stays as it is
 	case taking, leading:
 		r.State = StateMaster
 	case yielding:
@@ -258,6 +248,9 @@ func (n *Node) row() (MemberRow, bool) {
 			r.State = StateError
 		} else if n.up.attached {
 			r.State = StateFollowing
+		}
+		if h := n.holds(); n.suspects && n.up.link == 0 { // nothing moves it
+			r.LastEpoch, r.End, r.Blank = h.LastEpoch, h.End, h.Blank
 		}
 	}
 	return r, true

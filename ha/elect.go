@@ -41,7 +41,7 @@ func (n *Node) considerFreeze() {
 		return
 	}
 	if n.promise > e+1 {
-		n.explain(Alarm, fmt.Sprintf("this node has promised epoch %d, and ZooKeeper knows epoch %d only: its data was lost or set back: give ZooKeeper its data back",
+		n.explain(Alarm, fmt.Sprintf("this node has promised epoch %d, and ZooKeeper knows epoch %d only: its data was lost or set back: give ZooKeeper its data back, or see `havenmq cluster adopt`",
 			n.promise, e))
 		return
 	}
@@ -51,7 +51,7 @@ func (n *Node) considerFreeze() {
 			count++
 		}
 	}
-	if count < n.view.Config.Quorum() {
+	if count < n.needed() {
 		n.explain(Info, "Not enough cluster members connected to elect a master")
 		return
 	}
@@ -96,7 +96,8 @@ func (n *Node) thaw() {
 
 // votes says whether a row's vote counts for an epoch.
 func (n *Node) votes(r *MemberRow, epoch uint64) bool {
-	voter := r.Voter || r.Blank && !n.view.Config.Initialized || n.weak("blank-votes")
+	c := n.view.Config
+	voter := r.Voter || r.Blank && !c.Initialized || r.NodeID == c.Sole || n.weak("blank-votes")
 	return r.State == StateFrozen && r.Promised == epoch && voter
 }
 
@@ -127,7 +128,7 @@ func (n *Node) elect() {
 	}
 	i := slices.IndexFunc(votes, func(m Member) bool { return m.Mine })
 	if i < 0 {
-		if len(votes) < n.view.Config.Quorum() {
+		if len(votes) < n.needed() {
 			n.tellShort(epoch)
 		}
 		return
@@ -139,7 +140,7 @@ func (n *Node) elect() {
 			below = append(below, m)
 		}
 	}
-	if len(below) < n.view.Config.Quorum() && !n.weak("quorum") {
+	if len(below) < n.needed() && !n.weak("quorum") {
 		n.tellShort(epoch)
 		return
 	}

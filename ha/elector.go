@@ -52,13 +52,15 @@ type Config struct {
 	Replicas    int  // seats, N; a quorum is N/2+1
 	Initialized bool // something may have been committed: a blank log is no longer worth a vote
 	Seats       []Seat
+	// Sole is a member whose vote alone elects it, by an operator's word, until a quorum holds its log. Zero: nobody.
+	Sole persist.ID
 }
 
 // Seat is a member's place. At most Replicas of them are taken.
 type Seat struct {
-	NodeID     persist.ID
-	Generation uint64 // counts the seat's holders; what an older one said counts no more
-	Addr       string // what the others dial for replication, and the seat's name to operators
+	NodeID     persist.ID // zero: an operator has vacated it
+	Generation uint64     // counts the seat's holders; what an older one said counts no more
+	Addr       string     // what the others dial for replication, and the seat's name to operators
 	Weight     int
 }
 
@@ -102,8 +104,9 @@ type MemberRow struct {
 	State        MemberState
 	SuspectEpoch uint64 // it has lost the master of this epoch; 0 none
 	Promised     uint64 // it accepts nothing of a lower epoch
-	LastEpoch    uint64 // of its log
+	LastEpoch    uint64 // of its log; said while it stands still
 	End          persist.Pos
+	Claims       uint64 // of seats that it knows of
 	Voter        bool
 	Blank        bool // its log has never held anything
 	Weight       int
@@ -156,3 +159,6 @@ func (c *Config) Seat(node persist.ID) int {
 
 // Quorum is N/2+1, of the configured number and never of who is present.
 func (c *Config) Quorum() int { return c.Replicas/2 + 1 }
+
+// begun says whether anything may be committed: elections ask for a quorum of voters from then on.
+func (c *Config) begun() bool { return c.Initialized && c.Sole.IsZero() }

@@ -117,6 +117,10 @@ type (
 	StopAsked struct{ Force bool }
 	// PromoteAsked asks the master to hand over to a member; zero: to whoever is best.
 	PromoteAsked struct{ To persist.ID }
+	// AdoptAsked gives the arbiter back what it lacks of this node's cluster, if Emergency says that it can be done.
+	AdoptAsked struct{}
+	// RecoverAsked has this node lead by its vote alone, if Emergency says that it may.
+	RecoverAsked struct{}
 )
 
 func (Tick) event()            {}
@@ -141,3 +145,5 @@ func (Served) event()          {}
 func (Withdrawn) event()       {}
 func (StopAsked) event()       {}
 func (PromoteAsked) event()    {}
+func (AdoptAsked) event()      {}
+func (RecoverAsked) event()    {}

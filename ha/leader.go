@@ -252,7 +252,7 @@ func (n *Node) progress() {
 	if l.m.Commit() < l.barrier && !n.weak("barrier") {
 		return
 	}
-	if !n.view.Config.Initialized && !n.weak("initialized") {
+	if !n.view.Config.begun() && !n.weak("initialized") {
 		n.consider()
 		return
 	}
@@ -280,11 +280,11 @@ func (n *Node) considerServing() {
 	switch {
 	case n.leave.draining:
 	case l.m.Commit() < l.barrier && !n.weak("barrier"):
-	case !n.view.Config.Initialized && !n.weak("initialized"):
+	case !n.view.Config.begun() && !n.weak("initialized"):
 		if !l.initing {
 			l.initing = true
 			c := *n.view.Config
-			c.Initialized = true
+			c.Initialized, c.Sole = true, persist.ID{}
 			n.ask(askInit, Txn{IfConfig: new(n.view.ConfigVersion), IfMandate: new(n.view.MandateVersion), SetConfig: &c})
 		}
 	case !l.announced:

@@ -65,7 +65,7 @@ func (n *Node) silence() time.Duration {
 // lease pauses a master that a quorum does not hear, and ends it when that lasts.
 func (n *Node) lease() {
 	l := &n.lead
-	if n.phase != leading || n.weak("lease") {
+	if n.phase != leading || n.weak("lease") || n.sole() { // who leads alone waits for the first replicas
 		return
 	}
 	silence := n.silence()

@@ -23,19 +23,24 @@ const (
 
 // Node is one member of a cluster: a pure machine for all roles. One goroutine steps it.
 type Node struct {
-	o      Options
-	now    time.Duration
-	out    []Action
-	phase  phase
-	disk   holdings
-	view   View
-	asked  *asked // the Transact under way
-	lastID uint64
-	seat   int    // in view.Config; -1 none
-	gen    uint64 // of the seat
-	unsure *asked // an election of which it is not known how it ended
-	look   bool   // the arbiter is to be asked how things stand, not before lookAt
-	lookAt time.Duration
+	o       Options
+	now     time.Duration
+	out     []Action
+	phase   phase
+	disk    holdings
+	view    View    // what is believed
+	shown   View    // what the arbiter shows: it may have been set back
+	known   *Config // the newest that was ever seen of this node's cluster; nil none
+	behind  bool    // the arbiter lacks what this node knows
+	order   order
+	asked   *asked // the Transact under way
+	lastID  uint64
+	seat    int    // in view.Config; -1 none
+	gen     uint64 // of the seat
+	orderAt time.Duration
+	unsure  *asked // an election of which it is not known how it ended
+	look    bool   // the arbiter is to be asked how things stand, not before lookAt
+	lookAt  time.Duration
 
 	remembered bool // the meta says what the claim says
 	claiming   bool // Remember is under way
@@ -77,6 +82,7 @@ func NewNode(o Options, boot Boot) *Node {
 	n := &Node{o: o, seat: -1}
 	n.takeBoot(boot)
 	n.promise = boot.Meta.Promised
+	n.known = decodeConfig(boot.Meta.Config)
 	return n
 }
 
@@ -170,6 +176,10 @@ func (n *Node) stepRare(e Event) {
 		n.stopAsked(e.Force)
 	case PromoteAsked:
 		n.promoteAsked(e.To)
+	case AdoptAsked:
+		n.ordered(adopting)
+	case RecoverAsked:
+		n.ordered(recovering)
 	}
 }
 

@@ -110,7 +110,7 @@ func (c *chaos) event() Event {
 		c.disk = c.disk[1:]
 		return e
 	}
-	switch c.pick(14) {
+	switch c.pick(16) {
 	case 0, 1, 2:
 		return Tick{}
 	case 3:
@@ -129,6 +129,10 @@ func (c *chaos) event() Event {
 		return Advanced{c.pos(), c.pos()}
 	case 12:
 		return PromoteAsked{To: c.id()}
+	case 13:
+		return AdoptAsked{}
+	case 14:
+		return RecoverAsked{}
 	}
 	if c.pick(10) > 0 {
 		return Tick{}
@@ -220,6 +224,7 @@ func TestAnyEvents(t *testing.T) {
 				c.link = d.Link
 			}
 			n.Status(c.now)
+			n.Emergency()
 			n.Wake()
 		}
 	})

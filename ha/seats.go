@@ -99,6 +99,7 @@ func (n *Node) claim(c *Config) {
 	next.Seats = slices.Clone(c.Seats)
 	mine := Seat{NodeID: n.disk.meta.NodeID, Generation: 1, Addr: n.o.Addr, Weight: n.o.Weight}
 	i := slices.IndexFunc(c.Seats, func(s Seat) bool { return s.Addr == n.o.Addr })
+	vacant := slices.IndexFunc(c.Seats, func(s Seat) bool { return s.NodeID.IsZero() })
 	switch {
 	case i >= 0 && n.alive(c.Seats[i].NodeID):
 		n.explain(Alarm, fmt.Sprintf("another node holds the seat of %s and is alive: this node's hostname or bind is another's", n.o.Addr))
@@ -106,6 +107,9 @@ func (n *Node) claim(c *Config) {
 	case i >= 0:
 		mine.Generation = c.Seats[i].Generation + 1
 		next.Seats[i] = mine
+	case vacant >= 0:
+		mine.Generation = c.Seats[vacant].Generation + 1
+		next.Seats[vacant] = mine
 	case len(c.Seats) < c.Replicas:
 		next.Seats = append(next.Seats, mine)
 	default:
@@ -151,6 +155,7 @@ const (
 	seatID = 1 + iota
 	voterID
 	masterID
+	configID
 )
 
 func (n *Node) rememberedAs(id uint64) {

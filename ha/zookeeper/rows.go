@@ -16,6 +16,7 @@ type configRow struct {
 	Replicas    int       `json:"replicas"`
 	Initialized bool      `json:"initialized"`
 	Seats       []seatRow `json:"seats"`
+	Sole        string    `json:"sole,omitempty"`
 }
 
 type seatRow struct {
@@ -43,6 +44,7 @@ type memberRow struct {
 	Promised     uint64 `json:"promised"`
 	LastEpoch    uint64 `json:"last_epoch"`
 	End          uint64 `json:"end"`
+	Claims       uint64 `json:"claims"`
 	Voter        bool   `json:"voter"`
 	Blank        bool   `json:"blank"`
 	Weight       int    `json:"weight"`
@@ -76,6 +78,9 @@ func encode(row any) []byte {
 
 func encodeConfig(c *ha.Config) []byte {
 	row := configRow{ClusterID: c.ClusterID.String(), Replicas: c.Replicas, Initialized: c.Initialized}
+	if !c.Sole.IsZero() {
+		row.Sole = c.Sole.String()
+	}
 	for _, s := range c.Seats {
 		row.Seats = append(row.Seats, seatRow{s.NodeID.String(), s.Generation, s.Addr, s.Weight})
 	}
@@ -97,6 +102,11 @@ func decodeConfig(b []byte) (*ha.Config, error) {
 	var err error
 	if c.ClusterID, err = parseID(row.ClusterID); err != nil {
 		return nil, err
+	}
+	if row.Sole != "" {
+		if c.Sole, err = parseID(row.Sole); err != nil {
+			return nil, err
+		}
 	}
 	for _, s := range row.Seats {
 		id, err := parseID(s.NodeID)
@@ -122,7 +132,7 @@ func decodeMandate(b []byte) (*ha.Mandate, error) {
 }
 
 func encodeMember(m *ha.MemberRow) []byte {
-	return encode(memberRow{m.NodeID.String(), m.Generation, m.Incarnation, string(m.State), m.SuspectEpoch, m.Promised, m.LastEpoch, uint64(m.End),
+	return encode(memberRow{m.NodeID.String(), m.Generation, m.Incarnation, string(m.State), m.SuspectEpoch, m.Promised, m.LastEpoch, uint64(m.End), m.Claims,
 		m.Voter, m.Blank, m.Weight, m.Addr, m.Admin})
 }
 
@@ -133,7 +143,7 @@ func decodeMember(b []byte) (m ha.MemberRow, err error) {
 	}
 	id, err := parseID(row.NodeID)
 	return ha.MemberRow{NodeID: id, Generation: row.Generation, Incarnation: row.Incarnation, State: ha.MemberState(row.State), SuspectEpoch: row.SuspectEpoch,
-		Promised: row.Promised, LastEpoch: row.LastEpoch, End: persist.Pos(row.End), Voter: row.Voter, Blank: row.Blank, Weight: row.Weight,
+		Promised: row.Promised, LastEpoch: row.LastEpoch, End: persist.Pos(row.End), Claims: row.Claims, Voter: row.Voter, Blank: row.Blank, Weight: row.Weight,
 		Addr: row.Addr, Admin: row.Admin}, err
 }
 
