@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"net"
 	"strconv"
 )
 
@@ -36,6 +37,13 @@ func dialSTOMP(addr, headers string) (*StompConn, error) {
 	if err != nil {
 		return nil, err
 	}
+	return loginSTOMP(c, headers)
+}
+
+// OpenSTOMP logs in on a connection that somebody else has made, and closes it if that fails.
+func OpenSTOMP(c net.Conn) (*StompConn, error) { return loginSTOMP(buffered(c), "heart-beat:0,0\n") }
+
+func loginSTOMP(c conn, headers string) (*StompConn, error) {
 	s := &StompConn{c}
 	return s, c.handshake(func() error {
 		if err := s.Write("CONNECT\naccept-version:1.2\nhost:/\n"+headers+"\n", nil); err != nil {

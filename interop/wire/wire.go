@@ -61,7 +61,11 @@ func dial(addr string) (conn, error) {
 	if err != nil {
 		return conn{}, err
 	}
-	return conn{c, bufio.NewReaderSize(c, bufferBytes), bufio.NewWriterSize(c, bufferBytes)}, nil
+	return buffered(c), nil
+}
+
+func buffered(c net.Conn) conn {
+	return conn{c, bufio.NewReaderSize(c, bufferBytes), bufio.NewWriterSize(c, bufferBytes)}
 }
 
 // handshakeTimeout bounds each step before messages flow.

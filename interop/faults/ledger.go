@@ -1,0 +1,146 @@
+package main
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+)
+
+// ledger is what the clients of one scenario know for sure. Its methods may be called by any goroutine.
+//
+// A message is "producer-number": each producer counts up, and sends a number until it is confirmed.
+type ledger struct {
+	mu        sync.Mutex
+	confirmed map[string]time.Time
+	times     []time.Time // of all confirmations, in order
+	received  map[string]int
+	settled   map[string]bool
+	problems  []string
+	newest    map[string]int // by producer: the highest number received
+	returned  int            // deliveries of what was settled
+}
+
+func newLedger() *ledger {
+	return &ledger{confirmed: map[string]time.Time{}, received: map[string]int{}, settled: map[string]bool{}, newest: map[string]int{}}
+}
+
+func (l *ledger) confirm(id string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	now := time.Now()
+	l.confirmed[id] = now
+	l.times = append(l.times, now)
+}
+
+// receive counts a delivery. The first delivery of each message keeps its producer's order.
+func (l *ledger) receive(id string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.received[id]++
+	if l.settled[id] {
+		l.returned++
+		l.problem("%s was settled and came again", id)
+	}
+	if l.received[id] > 1 {
+		return
+	}
+	producer, number, err := split(id)
+	if err != nil {
+		l.problem("%q was never sent", id)
+		return
+	}
+	if last, ok := l.newest[producer]; ok && number < last {
+		l.problem("%s came after %s-%d", id, producer, last)
+	}
+	l.newest[producer] = number
+}
+
+func split(id string) (producer string, number int, err error) {
+	producer, text, _ := strings.Cut(id, "-")
+	number, err = strconv.Atoi(text)
+	return producer, number, err
+}
+
+func (l *ledger) settle(id string) {
+	l.mu.Lock()
+	l.settled[id] = true
+	l.mu.Unlock()
+}
+
+func (l *ledger) problem(format string, args ...any) {
+	l.problems = append(l.problems, fmt.Sprintf(format, args...))
+}
+
+// counts are how many messages were confirmed, and how many of those were received.
+func (l *ledger) counts() (confirmed, received int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for id := range l.confirmed {
+		if l.received[id] > 0 {
+			received++
+		}
+	}
+	return len(l.confirmed), received
+}
+
+// lost are the messages that were confirmed and never came.
+func (l *ledger) lost() (all []string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for id := range l.confirmed {
+		if l.received[id] == 0 {
+			all = append(all, id)
+		}
+	}
+	slices.Sort(all)
+	return all
+}
+
+// duplicated is how many deliveries were not the first of their message.
+func (l *ledger) duplicated() (n int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, times := range l.received {
+		n += times - 1
+	}
+	return n
+}
+
+// gap is the longest time from since to until in which nobody's message was confirmed.
+func (l *ledger) gap(since, until time.Time) (longest time.Duration) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	last := since
+	for _, t := range l.times {
+		if t.Before(since) || t.After(until) {
+			continue
+		}
+		longest = max(longest, t.Sub(last))
+		last = t
+	}
+	return max(longest, until.Sub(last))
+}
+
+// confirmedBetween counts confirmations.
+func (l *ledger) confirmedBetween(from, to time.Time) (n int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, t := range l.times {
+		if t.After(from) && t.Before(to) {
+			n++
+		}
+	}
+	return n
+}
+
+// next waits for a confirmation after a moment.
+func (l *ledger) next(after time.Time, limit time.Duration) error {
+	return until(limit, "a message is confirmed", func() bool {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		return len(l.times) > 0 && l.times[len(l.times)-1].After(after)
+	})
+}
