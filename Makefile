@@ -5,7 +5,7 @@ T ?= 60s
 export PATH := $(CURDIR)/.cache/go/bin:$(PATH)
 PKGS := ./core/... ./persist/... ./protocols/... ./ha/... ./cmd/...
 
-.PHONY: help sim cluster run build test unit lint fuzz bench cover interop crash scale clean setup
+.PHONY: help sim cluster run build test unit lint fuzz bench cover interop faults faults-short crash scale clean setup
 
 help: ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -22,7 +22,7 @@ cluster: build ## three nodes on 127.0.0.1 to .3 and a ZooKeeper, in the foregro
 setup: ## what a fresh Debian machine lacks for building
 	@.ci/setup
 
-test: lint unit cover interop ## everything that CI runs
+test: lint unit cover interop faults-short ## everything that CI runs
 
 lint: setup ## gofmt, vet, staticcheck, the house rules
 	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { echo 'gofmt would change:'; gofmt -l $$(git ls-files '*.go'); exit 1; }
@@ -36,6 +36,12 @@ unit: setup ## all tests but interop with the race detector; cover runs the long
 interop: build ## third-party clients against the binary
 	$(MAKE) -C interop setup
 	go test -count=1 -timeout 15m ./interop/...
+
+faults: build ## a cluster in network namespaces and all that may befall it, into docs/faults.md (Linux, root)
+	$(MAKE) -C interop faults
+
+faults-short: build ## the shorter half of it
+	$(MAKE) -C interop faults-short
 
 crash: build ## the long way: 50 times kill -9 under load, 100,000 attackers
 	$(MAKE) -C interop crash

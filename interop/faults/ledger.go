@@ -11,16 +11,17 @@ import (
 
 // ledger is what the clients of one scenario know for sure. Its methods may be called by any goroutine.
 //
-// A message is "producer-number": each producer counts up, and sends a number until it is confirmed.
+// A message is "producer-number": each producer counts up, and sends a number until it is confirmed. Each attempt is a message
+// of its own to the broker, "producer-number/attempt": the broker may have settled one when the producer, who was not told
+// that it arrived, sends the next.
 type ledger struct {
 	mu        sync.Mutex
 	confirmed map[string]time.Time
 	times     []time.Time // of all confirmations, in order
 	received  map[string]int
-	settled   map[string]bool
+	settled   map[string]bool // attempts
 	problems  []string
 	newest    map[string]int // by producer: the highest number received
-	returned  int            // deliveries of what was settled
 }
 
 func newLedger() *ledger {
@@ -36,13 +37,13 @@ func (l *ledger) confirm(id string) {
 }
 
 // receive counts a delivery. The first delivery of each message keeps its producer's order.
-func (l *ledger) receive(id string) {
+func (l *ledger) receive(attempt string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	id, _, _ := strings.Cut(attempt, "/")
 	l.received[id]++
-	if l.settled[id] {
-		l.returned++
-		l.problem("%s was settled and came again", id)
+	if l.settled[attempt] {
+		l.problem("%s was settled and came again", attempt)
 	}
 	if l.received[id] > 1 {
 		return
@@ -64,9 +65,9 @@ func split(id string) (producer string, number int, err error) {
 	return producer, number, err
 }
 
-func (l *ledger) settle(id string) {
+func (l *ledger) settle(attempt string) {
 	l.mu.Lock()
-	l.settled[id] = true
+	l.settled[attempt] = true
 	l.mu.Unlock()
 }
 
@@ -134,13 +135,4 @@ func (l *ledger) confirmedBetween(from, to time.Time) (n int) {
 		}
 	}
 	return n
-}
-
-// next waits for a confirmation after a moment.
-func (l *ledger) next(after time.Time, limit time.Duration) error {
-	return until(limit, "a message is confirmed", func() bool {
-		l.mu.Lock()
-		defer l.mu.Unlock()
-		return len(l.times) > 0 && l.times[len(l.times)-1].After(after)
-	})
 }

@@ -74,7 +74,7 @@ func (l *load) producer(ctx context.Context, proto, padding string) {
 	}()
 	tick := time.NewTicker(pace)
 	defer tick.Stop()
-	for n := 0; ctx.Err() == nil; {
+	for n, attempt := 0, 0; ctx.Err() == nil; {
 		if s == nil {
 			var err error
 			if s, err = failover(ctx, l.addrs, proto, l.name+"-"+proto, l.name+"-"+proto+"-out", senders[proto]); err != nil {
@@ -86,16 +86,17 @@ func (l *load) producer(ctx context.Context, proto, padding string) {
 		}
 		id := fmt.Sprintf("%s-%d", proto, n)
 		sending, cancel := context.WithTimeout(context.WithoutCancel(ctx), clientTimeout)
-		err := s.send(sending, []byte(id+" "+padding))
+		err := s.send(sending, fmt.Appendf(nil, "%s/%d %s", id, attempt, padding))
 		cancel()
 		if err != nil {
 			l.errs.Store(proto+" out", err)
 			s.close()
 			s = nil
+			attempt++
 			continue
 		}
 		l.confirm(id)
-		n++
+		n, attempt = n+1, 0
 		<-tick.C
 	}
 }

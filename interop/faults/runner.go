@@ -261,9 +261,10 @@ func (s *stage) load() *load {
 // fault starts the clock of the time without service.
 func (s *stage) fault() { s.began = time.Now() }
 
-// service waits until a message is confirmed again and a bit longer, and takes the gap since fault.
+// service waits until messages are confirmed again, more than one by chance, and takes the gap since fault.
 func (s *stage) service(l *load, limit time.Duration) time.Duration {
-	s.must(l.next(time.Now(), limit))
+	from := time.Now()
+	s.must(until(limit, "messages are confirmed again", func() bool { return l.confirmedBetween(from, time.Now()) >= 100 }))
 	now := time.Now()
 	g := l.gap(s.began, now)
 	s.row.gap = max(s.row.gap, g)
