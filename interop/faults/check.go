@@ -21,7 +21,7 @@ const (
 // nothing, every confirmed message came, in its producer's order, nothing settled came again, the logs are the same byte for
 // byte, and no process holds what it has no use for.
 func (s *stage) settle() {
-	s.must(s.c.mend())
+	s.must(s.mend())
 	master, err := s.c.whole()
 	s.must(err)
 	s.drainAll()

@@ -14,7 +14,15 @@ import (
 type cluster struct {
 	nodes   []*node
 	options nodeOptions
+	zkPath  string
 	offsets map[*node]int64 // where each log stood when the scenario began
+}
+
+// settings are its nodes' options.
+func (c *cluster) settings() nodeOptions {
+	o := c.options
+	o.zkPath = c.zkPath
+	return o
 }
 
 // bound of waiting for a cluster to be whole, far above what it takes.

@@ -20,14 +20,16 @@ type host struct {
 	addr string
 }
 
-// network is the bridge and its hosts. This process stands on the bridge itself.
-type network struct{}
+// network is the bridge and its hosts. This process, the clients' machine, stands on the bridge itself.
+type network struct {
+	clients *host
+}
 
 // newNetwork makes the bridge, in the namespace that this process was started in.
 func newNetwork() (*network, error) {
-	n := &network{}
+	n := &network{clients: &host{addr: clientAddr}}
 	// A private place for the namespaces' names: nothing of it is seen, or left, outside.
-	return n, run(
+	err := run(
 		"mount -t tmpfs tmpfs /run",
 		"ip link set lo up",
 		"ip link add "+bridge+" type bridge",
@@ -35,9 +37,13 @@ func newNetwork() (*network, error) {
 		"ip addr add "+watcherAddr+"/24 dev "+bridge,
 		"ip link set "+bridge+" up",
 	)
+	if err != nil {
+		return n, err
+	}
+	return n, n.clients.rules()
 }
 
-// add makes a host. What it drops it drops as it comes in, by sender (set from) and as it goes out, by receiver (set to).
+// add makes a host.
 func (n *network) add(name, addr string) (*host, error) {
 	h := &host{name: name, addr: addr}
 	err := run(
@@ -47,45 +53,55 @@ func (n *network) add(name, addr string) (*host, error) {
 		h.inside("ip link set lo up"),
 		h.inside("ip addr add "+addr+"/24 dev eth0"),
 		h.inside("ip link set eth0 up"),
+	)
+	if err != nil {
+		return h, err
+	}
+	return h, h.rules()
+}
+
+// rules prepares what the host drops, by sender, as it comes in. The watcher's address is nobody's to drop.
+func (h *host) rules() error {
+	return run(
 		h.inside("nft add table ip f"),
 		h.inside("nft add set ip f from { type ipv4_addr; }"),
 		h.inside("nft add set ip f lossy { type ipv4_addr; }"),
 		h.inside("nft add chain ip f in { type filter hook input priority 0; }"),
+		h.inside("nft add rule ip f in ip daddr "+watcherAddr+" accept"),
 		h.inside("nft add rule ip f in ip saddr @from drop"),
 		h.inside("nft add rule ip f in ip saddr @lossy numgen random mod 100 < 5 drop"),
 	)
-	return h, err
 }
 
 // inside is the command that runs another one on the host.
 func (h *host) inside(command string) string {
+	if h.name == "" {
+		return command // this process's own
+	}
 	return "nsenter --net=/run/netns/" + h.name + " " + command
 }
 
 // deaf makes the host lose all packets of senders, without a word to anybody.
-func (h *host) deaf(senders ...string) error { return h.set("add", "from", senders) }
+func (h *host) deaf(senders ...string) error {
+	return run(h.inside("nft add element ip f from { " + strings.Join(senders, ", ") + " }"))
+}
 
-// hear ends deaf.
-func (h *host) hear(senders ...string) error { return h.set("delete", "from", senders) }
-
-// lose makes the host lose every twentieth packet of senders.
-func (h *host) lose(senders ...string) error { return h.set("add", "lossy", senders) }
-
-// mend ends all that deaf and lose did.
+// mend ends all that deaf did.
 func (h *host) mend() error {
 	return run(h.inside("nft flush set ip f from"), h.inside("nft flush set ip f lossy"))
 }
 
-func (h *host) set(verb, set string, addrs []string) error {
-	return run(h.inside(fmt.Sprintf("nft %s element ip f %s { %s }", verb, set, strings.Join(addrs, ", "))))
-}
-
-// cut parts two hosts, both ways.
-func cut(a, b *host) error {
-	if err := a.deaf(b.addr); err != nil {
-		return err
+// cut parts a host from others, both ways.
+func cut(a *host, others ...*host) error {
+	for _, b := range others {
+		if err := a.deaf(b.addr); err != nil {
+			return err
+		}
+		if err := b.deaf(a.addr); err != nil {
+			return err
+		}
 	}
-	return b.deaf(a.addr)
+	return nil
 }
 
 // run runs commands, words parted by spaces, until one fails.

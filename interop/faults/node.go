@@ -61,7 +61,7 @@ type nodeOptions struct {
 	sync    string // "" is quorum_disk
 	token   string // "" is the cluster's
 	logSize string // "" is 2mb
-	extra   string // more YAML, at the top level
+	weight  int    // 0 is 1
 }
 
 // clusterToken is the securityToken that all members know.
@@ -86,13 +86,14 @@ persistenceAdapter:
     sync: %[5]s
     securityToken: %[6]s
     logSize: %[7]s
+    weight: %[8]d
 transportConnectors:
   - {name: amqp, uri: "amqp://%[1]s:5672"}
   - {name: mqtt, uri: "mqtt://%[1]s:1883"}
   - {name: stomp, uri: "stomp://%[1]s:61613"}
 admin: {address: "%[1]s:8161"}
 allowAnonymous: true
-%[8]s`, n.addr, n.dir, o.zk, o.zkPath, def(o.sync, "quorum_disk"), def(o.token, clusterToken), def(o.logSize, "2mb"), o.extra))
+`, n.addr, n.dir, o.zk, o.zkPath, def(o.sync, "quorum_disk"), def(o.token, clusterToken), def(o.logSize, "2mb"), max(1, o.weight)))
 }
 
 // boot starts the program; wrap are words in front of it, such as strace's.
@@ -135,32 +136,6 @@ func (n *node) status() (s status, ok bool) {
 		return s, false
 	}
 	return s, json.Unmarshal(text, &s) == nil
-}
-
-// depth is how many messages a queue of the node, a master, holds.
-func (n *node) depth(queue string) (uint64, error) {
-	code, text, err := n.get(context.Background(), "/api/v1/queues?limit=1000")
-	if err != nil {
-		return 0, err
-	}
-	if code != http.StatusOK {
-		return 0, fmt.Errorf("%s: queues: status %d: %s", n.host.name, code, text)
-	}
-	var page struct {
-		Items []struct {
-			Name     string `json:"name"`
-			Messages uint64 `json:"messages"`
-		} `json:"items"`
-	}
-	if err := json.Unmarshal(text, &page); err != nil {
-		return 0, err
-	}
-	for _, q := range page.Items {
-		if q.Name == queue {
-			return q.Messages, nil
-		}
-	}
-	return 0, nil
 }
 
 // printed is what the node has logged from an offset on.
@@ -221,21 +196,6 @@ func (n *node) realPID() int {
 		}
 	}
 	return pid
-}
-
-// rss is the resident memory of the process, bytes.
-func (n *node) rss() (int64, error) {
-	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", n.realPID()))
-	if err != nil {
-		return 0, err
-	}
-	for line := range strings.Lines(string(text)) {
-		if f := strings.Fields(line); len(f) > 1 && f[0] == "VmRSS:" {
-			kb, err := strconv.ParseInt(f[1], 10, 64)
-			return kb << 10, err
-		}
-	}
-	return 0, fmt.Errorf("%s: no VmRSS", n.host.name)
 }
 
 func (n *node) freeze() { n.signal(syscall.SIGSTOP) }

@@ -58,7 +58,6 @@ type stage struct {
 	problems []string
 	row      *row
 	began    time.Time // of the fault
-	ended    time.Time // when the gap is no longer measured; zero: it is
 }
 
 // abort ends a scenario from within; what it says is the last problem.
@@ -166,9 +165,8 @@ func (s *stage) makeCluster(hosts []*host) error {
 		if err := os.MkdirAll(n.dir, 0o755); err != nil {
 			return err
 		}
-		o := c.options
-		o.zkPath = fmt.Sprintf("/faults/%d", s.clusters)
-		if err := n.configure(o); err != nil {
+		c.zkPath = fmt.Sprintf("/faults/%d", s.clusters)
+		if err := n.configure(c.settings()); err != nil {
 			return err
 		}
 		if err := n.boot(); err != nil {
@@ -191,7 +189,12 @@ func (s *stage) recoverAll() error {
 		}
 		s.cluster = nil
 	}
-	for _, h := range s.ensemble.hosts {
+	return s.mend()
+}
+
+// mend ends all faults: cuts, stopped and dead processes.
+func (s *stage) mend() error {
+	for _, h := range append([]*host{s.network.clients}, s.ensemble.hosts...) {
 		if err := h.mend(); err != nil {
 			return err
 		}
@@ -199,7 +202,10 @@ func (s *stage) recoverAll() error {
 	for _, p := range s.ensemble.servers {
 		p.signal(syscall.SIGCONT)
 	}
-	return s.ensemble.start()
+	if err := s.ensemble.start(); err != nil || s.cluster == nil {
+		return err
+	}
+	return s.cluster.mend()
 }
 
 // keepLogs shows the end of each node's log since the scenario began.
