@@ -18,6 +18,7 @@ type (
 		Addr       string // advertised
 		MasterAddr string
 		Voter      *bool
+		Drained    *bool
 		Config     []byte
 	}
 	// Write appends batches of a master. → Wrote

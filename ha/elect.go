@@ -167,7 +167,7 @@ func (n *Node) tellShort(epoch uint64) {
 		strings.Join(without, ", ")))
 }
 
-// favourite is who should win. A master that has just lost its quorum comes last, if the others are one.
+// favourite is who should win. A drained node, and a master that has just lost its quorum, come last, if the others are one.
 func (n *Node) favourite(votes []Member) Member {
 	for _, m := range votes {
 		if m.Row.NodeID == n.heir && n.handed {
@@ -180,7 +180,23 @@ func (n *Node) favourite(votes []Member) Member {
 			votes = others
 		}
 	}
+	if others := slices.DeleteFunc(slices.Clone(votes), func(x Member) bool { return x.Row.Drained }); n.oneWins(others, votes) {
+		votes = others
+	}
 	return slices.MaxFunc(votes, func(a, b Member) int { return better(&a.Row, &b.Row) })
+}
+
+// oneWins says whether one of some votes can be elected by all of them.
+func (n *Node) oneWins(some, all []Member) bool {
+	return slices.ContainsFunc(some, func(c Member) bool {
+		below := 0
+		for _, m := range all {
+			if atLeast(&c.Row, &m.Row) >= 0 {
+				below++
+			}
+		}
+		return below >= n.view.Config.Quorum()
+	})
 }
 
 // stand asks the arbiter for the epoch, if all is as it was seen.

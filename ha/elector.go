@@ -108,6 +108,7 @@ type MemberRow struct {
 	End          persist.Pos
 	Claims       uint64 // of seats that it knows of
 	Voter        bool
+	Drained      bool // others are to lead
 	Blank        bool // its log has never held anything
 	Weight       int
 	Addr         string // for replication

@@ -117,6 +117,8 @@ type (
 	StopAsked struct{ Force bool }
 	// PromoteAsked asks the master to hand over to a member; zero: to whoever is best.
 	PromoteAsked struct{ To persist.ID }
+	// DrainAsked has this node leave leading to others, until it is told otherwise.
+	DrainAsked struct{ On bool }
 	// AdoptAsked gives the arbiter back what it lacks of this node's cluster, if Emergency says that it can be done.
 	AdoptAsked struct{}
 	// RecoverAsked has this node lead by its vote alone, if Emergency says that it may.
@@ -145,5 +147,6 @@ func (Served) event()          {}
 func (Withdrawn) event()       {}
 func (StopAsked) event()       {}
 func (PromoteAsked) event()    {}
+func (DrainAsked) event()      {}
 func (AdoptAsked) event()      {}
 func (RecoverAsked) event()    {}

@@ -26,6 +26,7 @@ type leadership struct {
 	serving    bool     // Serve was asked for
 	served     bool
 	paused     bool
+	yieldAt    time.Duration // when a drained node tries to hand over
 	leaseFrom  time.Duration // the lease counts from here at the earliest
 	waitTold   time.Duration
 }
@@ -52,7 +53,7 @@ type strange struct {
 }
 
 func (l *leadership) begin(n *Node, epoch uint64) {
-	*l = leadership{epoch: epoch, start: n.disk.received, leaseFrom: n.now, waitTold: n.now}
+	*l = leadership{epoch: epoch, start: n.disk.received, leaseFrom: n.now, waitTold: n.now, yieldAt: n.now + yieldPause}
 	l.seatsChanged(n.view.Config)
 }
 

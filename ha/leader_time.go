@@ -38,6 +38,7 @@ func (n *Node) leadTime() {
 		n.leaveLeading()
 		return
 	}
+	n.yieldDrained()
 	n.tellWaiting()
 }
 

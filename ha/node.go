@@ -176,6 +176,8 @@ func (n *Node) stepRare(e Event) {
 		n.stopAsked(e.Force)
 	case PromoteAsked:
 		n.promoteAsked(e.To)
+	case DrainAsked:
+		n.drainAsked(e.On)
 	case AdoptAsked:
 		n.ordered(adopting)
 	case RecoverAsked:

@@ -5,7 +5,7 @@ import "time"
 // Status is how this node sees itself and its cluster at now.
 func (n *Node) Status(now time.Duration) Status {
 	d := &n.disk
-	s := Status{Role: n.role(), Epoch: n.promise, NodeID: d.meta.NodeID, ClusterID: d.meta.ClusterID, Voter: d.meta.Voter, Paused: n.lead.paused,
+	s := Status{Role: n.role(), Epoch: n.promise, NodeID: d.meta.NodeID, ClusterID: d.meta.ClusterID, Voter: d.meta.Voter, Drained: d.meta.Drained, Paused: n.lead.paused,
 		Received: d.received, Synced: d.synced, Committed: d.applied, Connected: n.view.Connected}
 	if m := n.view.Mandate; m != nil {
 		s.Master = Announcement{NodeID: m.Leader, Epoch: m.Epoch, Addr: m.Addr}
@@ -51,7 +51,7 @@ func (n *Node) peerStatus(now time.Duration) (out []PeerStatus) {
 		p := PeerStatus{NodeID: seat.NodeID, Addr: seat.Addr, Generation: seat.Generation, SilentMs: -1}
 		for _, m := range n.view.Members {
 			if m.Row.NodeID == seat.NodeID {
-				p.State, p.Voter, p.Admin = m.Row.State, m.Row.Voter, m.Row.Admin
+				p.State, p.Voter, p.Drained, p.Admin = m.Row.State, m.Row.Voter, m.Row.Drained, m.Row.Admin
 			}
 		}
 		if n.phase == leading && i < len(n.lead.peers) {

@@ -156,6 +156,7 @@ const (
 	voterID
 	masterID
 	configID
+	drainID
 )
 
 func (n *Node) rememberedAs(id uint64) {

@@ -21,6 +21,7 @@ type Status struct {
 	NodeID           persist.ID
 	ClusterID        persist.ID
 	Voter            bool
+	Drained          bool
 	Paused           bool
 	Received, Synced persist.Pos
 	Committed        persist.Pos
@@ -41,6 +42,7 @@ type PeerStatus struct {
 	Generation       uint64
 	Attached         bool // following: its acknowledgements count
 	Voter            bool
+	Drained          bool
 	State            MemberState
 	Received, Synced persist.Pos
 	LagBytes         uint64

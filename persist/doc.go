@@ -106,7 +106,7 @@
 //
 //	 0  8  "HavenMta"
 //	 8  4  version, 1
-//	12  4  flags: 1 voter, 2 clean, 4 mem_acked
+//	12  4  flags: 1 voter, 2 clean, 4 mem_acked, 8 drained
 //	16  8  number of the write
 //	24 16  cluster id      40 16  node id
 //	56  8  promised epoch  64  8  commit hint  72  8  log_start  80  8  trim_at

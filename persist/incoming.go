@@ -91,7 +91,7 @@ func (s *Store) SwitchTo(incoming *Store) error {
 	own := s.Meta()
 	err := incoming.UpdateMeta(func(m *Meta) {
 		m.ClusterID, m.NodeID, m.ReplAddr, m.MasterAddr = own.ClusterID, own.NodeID, own.ReplAddr, own.MasterAddr
-		m.Promised, m.Config, m.Voter = max(own.Promised, m.Promised), own.Config, false
+		m.Promised, m.Config, m.Drained, m.Voter = max(own.Promised, m.Promised), own.Config, own.Drained, false
 	})
 	dir, fsys := s.dir, s.fs
 	if err = errors.Join(err, incoming.Close(), s.Close()); err != nil {

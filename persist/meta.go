@@ -20,6 +20,7 @@ type Meta struct {
 	Promised   uint64 // no epoch below it is accepted
 	Voter      bool
 	Clean      bool // stopped in good order: all of the log is synced
+	Drained    bool // it is to leave leading to others, by an operator's word
 	MemAcked   bool // bytes may have counted before they were synced
 	CommitHint Pos  // the log is committed at least to here, and was synced to here
 	LogStart   Pos  // segments below it are ignored
@@ -42,6 +43,7 @@ const (
 	metaVoter    = 1
 	metaClean    = 2
 	metaMemAcked = 4
+	metaDrained  = 8
 )
 
 func (m *Meta) encode(seq uint64) ([]byte, error) {
@@ -86,6 +88,9 @@ func (m *Meta) flags() (f uint32) {
 	if m.MemAcked {
 		f |= metaMemAcked
 	}
+	if m.Drained {
+		f |= metaDrained
+	}
 	return f
 }
 
@@ -97,7 +102,7 @@ func decodeMeta(b []byte) (m Meta, seq uint64, ok bool) {
 		return m, 0, false
 	}
 	f := le.Uint32(b[12:])
-	m.Voter, m.Clean, m.MemAcked = f&metaVoter != 0, f&metaClean != 0, f&metaMemAcked != 0
+	m.Voter, m.Clean, m.MemAcked, m.Drained = f&metaVoter != 0, f&metaClean != 0, f&metaMemAcked != 0, f&metaDrained != 0
 	copy(m.ClusterID[:], b[24:40])
 	copy(m.NodeID[:], b[40:56])
 	m.Promised, m.CommitHint = le.Uint64(b[56:]), Pos(le.Uint64(b[64:]))
@@ -113,7 +118,7 @@ func decodeMeta(b []byte) (m Meta, seq uint64, ok bool) {
 		rest = rest[2+n:]
 		return s
 	}
-	ok = f&^(metaVoter|metaClean|metaMemAcked) == 0
+	ok = f&^(metaVoter|metaClean|metaMemAcked|metaDrained) == 0
 	m.ReplAddr, m.BootID, m.MasterAddr = string(text(MaxMetaText)), string(text(MaxMetaText)), string(text(MaxMetaText))
 	m.Config = append([]byte(nil), text(MaxMetaConfig)...)
 	return m, le.Uint64(b[16:]), ok

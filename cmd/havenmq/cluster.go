@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os/signal"
+	"slices"
 	"syscall"
 	"time"
 
@@ -16,8 +17,11 @@ import (
 type clusterCommands struct {
 	Ls      clusterLs      `cmd:"" help:"List the members and how they stand."`
 	Promote clusterPromote `cmd:"" help:"Have the master hand over to MEMBER, or to the one that is best."`
-	Drain   clusterDrain   `cmd:"" help:"Have the asked node hand over, if it is the master: before it is stopped."`
+	Drain   clusterDrain   `cmd:"" help:"Have the asked node leave leading to others, until it is undrained."`
+	Undrain clusterUndrain `cmd:"" help:"Let a drained node lead again."`
 	Replace clusterReplace `cmd:"" help:"Say how a new machine takes a dead member's seat."`
+	Adopt   clusterAdopt   `cmd:"" help:"Give ZooKeeper back what it has lost of the cluster."`
+	Recover clusterRecover `cmd:"" help:"Have the asked node lead though a quorum is gone for ever."`
 }
 
 // clusterNode asks a node that must be a member of a cluster.
@@ -94,7 +98,11 @@ func (c *clusterPromote) Run(ctx context.Context, s *streams) error {
 		_, err := fmt.Fprintf(s.out, "%s is the master already, of epoch %d.\n", i.Cluster.Addr, i.Epoch)
 		return err
 	}
-	return handOver(ctx, s, node, &i, c.Member, c.Timeout)
+	began := time.Now()
+	if err := node.Promote(ctx, c.Member); err != nil {
+		return err
+	}
+	return handedOver(ctx, s, node, &i, began, c.Timeout)
 }
 
 // named says whether a word means the asked node itself.
@@ -102,12 +110,8 @@ func named(c *admin.ClusterInfo, own, word string) bool {
 	return word != "" && c != nil && (word == c.Addr || word == c.NodeID || word == own)
 }
 
-// handOver asks the master for it and waits for the next one, which the old master learns as a replica.
-func handOver(ctx context.Context, s *streams, node *client.Client, old *admin.NodeInfo, member string, timeout time.Duration) error {
-	began := time.Now()
-	if err := node.Promote(ctx, member); err != nil {
-		return err
-	}
+// handedOver waits for the next master, which the old one learns as a replica.
+func handedOver(ctx context.Context, s *streams, node *client.Client, old *admin.NodeInfo, began time.Time, timeout time.Duration) error {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	for {
@@ -139,7 +143,7 @@ type clusterDrain struct {
 }
 
 func (clusterDrain) Help() string {
-	return "The node goes on as a replica, and can be elected again when others fail. `havenmq stop` hands over by itself.\n\n" +
+	return "The node stays a member: it follows and votes, and restarts as drained. It leads only while no other member can.\n\n" +
 		"Example: havenmq cluster drain && havenmq stop"
 }
 
@@ -150,11 +154,41 @@ func (c *clusterDrain) Run(ctx context.Context, s *streams) error {
 	if err != nil {
 		return err
 	}
-	if i.Role != admin.RoleMaster {
-		_, err := fmt.Fprintf(s.out, "This node is %s and serves no clients: it can be stopped.\n", i.Role)
+	began := time.Now()
+	if err := node.Drain(ctx, true); err != nil {
 		return err
 	}
-	return handOver(ctx, s, node, &i, "", c.Timeout)
+	if i.Role != admin.RoleMaster {
+		_, err := fmt.Fprintf(s.out, "This node is %s and drained: it can be stopped. `havenmq cluster undrain` lets it lead again.\n", i.Role)
+		return err
+	}
+	if !othersFollow(i.Cluster) {
+		_, err := fmt.Fprintln(s.out, "This node is drained, and leads until another member follows it that can take over: `havenmq cluster ls` shows them.")
+		return err
+	}
+	return handedOver(ctx, s, node, &i, began, c.Timeout)
+}
+
+// othersFollow says whether somebody can take over.
+func othersFollow(c *admin.ClusterInfo) bool {
+	return slices.ContainsFunc(c.Peers, func(p admin.PeerInfo) bool { return p.Attached && p.Voter && !p.Drained })
+}
+
+type clusterUndrain struct{ nodeFlag }
+
+func (clusterUndrain) Help() string {
+	return "It does not take over by that: see `havenmq cluster promote`.\n\nExample: havenmq cluster undrain --node http://127.0.0.1:8161"
+}
+
+func (c *clusterUndrain) Run(ctx context.Context, s *streams) error {
+	node, _, err := clusterNode(ctx, c.nodeFlag)
+	if err == nil {
+		err = node.Drain(ctx, false)
+	}
+	if err == nil {
+		_, err = fmt.Fprintln(s.out, "This node may lead again.")
+	}
+	return err
 }
 
 type clusterReplace struct {

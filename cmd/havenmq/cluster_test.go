@@ -13,9 +13,11 @@ import (
 
 // told is a node that answers what a test says.
 type told struct {
-	mu       sync.Mutex
-	info     admin.NodeInfo
-	promoted []string
+	mu        sync.Mutex
+	info      admin.NodeInfo
+	promoted  []string
+	asked     []string
+	emergency admin.Emergency
 }
 
 func (n *told) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -25,6 +27,18 @@ func (n *told) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		n.promoted = append(n.promoted, r.URL.Query().Get("to"))
 		n.info.Role, n.info.Epoch, n.info.Master, n.info.Cluster.MasterAddr = admin.RoleReplica, n.info.Epoch+1, "http://b", "b:1"
 		w.WriteHeader(http.StatusNoContent)
+		return
+	}
+	switch what := strings.TrimPrefix(r.URL.Path, "/api/v1/cluster/"); what {
+	case "drain", "undrain", "adopt", "recover":
+		n.asked = append(n.asked, what+r.URL.Query().Get("confirm"))
+		if what == "adopt" || what == "drain" && n.info.Role == admin.RoleMaster {
+			n.info.Role, n.info.Epoch, n.info.Master, n.info.Cluster.MasterAddr = admin.RoleReplica, n.info.Epoch+1, "http://b", "b:1"
+		}
+		w.WriteHeader(http.StatusNoContent)
+		return
+	case "emergency":
+		_ = json.NewEncoder(w).Encode(n.emergency) // the client reads it all
 		return
 	}
 	_ = json.NewEncoder(w).Encode(n.info) // the client reads it all
@@ -52,9 +66,44 @@ func TestClusterCommands(t *testing.T) {
 	havenmq(t, "cluster", "replace", "x:1", "--node", s.URL).want(t, exitFailed, "no other member")
 	havenmq(t, "cluster", "promote", "a:1", "--node", s.URL).want(t, 0, "a:1 is the master already")
 	havenmq(t, "cluster", "promote", "b:1", "--node", s.URL).want(t, 0, "b:1 is master of epoch 5")
-	havenmq(t, "cluster", "drain", "--node", s.URL).want(t, 0, "This node is replica")
+	havenmq(t, "cluster", "drain", "--node", s.URL).want(t, 0, "This node is replica and drained")
+	havenmq(t, "cluster", "undrain", "--node", s.URL).want(t, 0, "may lead again")
 	if len(n.promoted) != 1 || n.promoted[0] != "b:1" {
 		t.Errorf("promoted: %q", n.promoted)
+	}
+}
+
+func TestDrainingAMaster(t *testing.T) {
+	n := clusterOf(admin.RoleMaster, follower, dead)
+	s := httptest.NewServer(n)
+	defer s.Close()
+	havenmq(t, "cluster", "drain", "--node", s.URL).want(t, 0, "b:1 is master of epoch 5")
+	n = clusterOf(admin.RoleMaster, dead)
+	n.info.Cluster.Drained = true
+	s.Config.Handler = n
+	havenmq(t, "cluster", "drain", "--node", s.URL).want(t, 0, "leads until another member follows it")
+}
+
+func TestEmergencies(t *testing.T) {
+	n := clusterOf(admin.RoleElecting, dead)
+	n.info.BrokerName = "mqHa"
+	n.emergency = admin.Emergency{Adopt: "nothing to adopt", Recover: "there is a master"}
+	s := httptest.NewServer(n)
+	defer s.Close()
+	havenmq(t, "cluster", "adopt", "--node", s.URL).want(t, exitFailed, "nothing to adopt")
+	havenmq(t, "cluster", "recover", "--node", s.URL).want(t, exitFailed, "there is a master")
+	n.emergency = admin.Emergency{Loss: "the log ends at 7"}
+	havenmq(t, "cluster", "recover", "--node", s.URL).want(t, exitFailed, "the log ends at 7", "it needs --accept-loss")
+	havenmqWith(t, "mqha\n", nil, "cluster", "recover", "--accept-loss", "--node", s.URL).want(t, exitFailed, "Type the cluster's name, mqHa", "not its name")
+	havenmqWith(t, "", nil, "cluster", "adopt", "--node", s.URL).want(t, exitFailed, "c:1, away", "not its name")
+	if len(n.asked) != 0 {
+		t.Errorf("done without the name: %q", n.asked)
+	}
+	havenmqWith(t, "mqHa\n", nil, "cluster", "recover", "--accept-loss", "--node", s.URL).want(t, 0, "as soon as 2 of 3 members hold its log")
+	n.info.Ready = true
+	havenmq(t, "cluster", "adopt", "--yes", "--node", s.URL).want(t, 0, "http://b is master of epoch 5")
+	if got := strings.Join(n.asked, ","); got != "recovermqHa,adoptmqHa" {
+		t.Errorf("asked: %s", got)
 	}
 }
 

@@ -38,7 +38,7 @@ type commands struct {
 	Topic        topicCommands        `cmd:"" help:"List topics."`
 	Subscription subscriptionCommands `cmd:"" help:"List and delete durable subscriptions and sessions."`
 	Query        queryCommand         `cmd:"" help:"Print a queue's attributes as ActiveMQ's query does."`
-	Cluster      clusterCommands      `cmd:"" help:"List a cluster's members, hand over, replace a dead one."`
+	Cluster      clusterCommands      `cmd:"" help:"List a cluster's members, hand over, replace a dead one, and what to do in emergencies."`
 	Config       configCommands       `cmd:"" help:"Check or show the configuration."`
 
 	Version kong.VersionFlag `help:"Print the version and exit."`

@@ -88,6 +88,9 @@ func clusterRows(i *admin.NodeInfo) (rows [][]string) {
 	if c.Paused {
 		text += ", paused: no quorum of replicas answers"
 	}
+	if c.Drained {
+		text += ", drained: it leads only while no other member can"
+	}
 	rows = append(rows, []string{"Cluster", text + ", votes: " + yesNo(c.Voter) + ", ZooKeeper: " + yesNo(c.Connected)})
 	if a := c.Attach; a != nil {
 		rows = append(rows, []string{"Attaching", progressBar(a)})
@@ -104,7 +107,11 @@ func memberText(i *admin.NodeInfo, p *admin.PeerInfo) string {
 	case p.State == "":
 		return "away: start it, or see `havenmq cluster replace`"
 	case p.Attached:
-		return fmt.Sprintf("attached at %d, behind by %s", p.Position, bytesText(p.LagBytes))
+		text := fmt.Sprintf("attached at %d, behind by %s", p.Position, bytesText(p.LagBytes))
+		if p.Drained {
+			text += ", drained"
+		}
+		return text
 	case i.Role == admin.RoleMaster && p.SilentMs >= 0:
 		return "attaching, behind by " + bytesText(p.LagBytes)
 	}
@@ -112,6 +119,9 @@ func memberText(i *admin.NodeInfo, p *admin.PeerInfo) string {
 		"ERROR": "not attached: its disk is full"}[p.State]
 	if !known {
 		text = p.State
+	}
+	if p.Drained {
+		text += ", drained"
 	}
 	return text
 }

@@ -30,6 +30,15 @@ func New() *Tree {
 	return &Tree{owners: map[string]uint64{}, configV: ha.Absent, mandateV: ha.Absent}
 }
 
+// Lose takes all rows away but the sessions, as a restart of an arbiter whose disks are empty does.
+func (t *Tree) Lose() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.config, t.mandate, t.master, t.members = nil, nil, nil, nil
+	t.configV, t.mandateV = ha.Absent, ha.Absent
+	t.changed()
+}
+
 // Elector is one node's session with the tree.
 type Elector struct {
 	t       *Tree

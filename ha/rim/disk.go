@@ -173,6 +173,9 @@ func (r *Rim) remember(a ha.Remember) error {
 		if a.Voter != nil {
 			m.Voter = *a.Voter
 		}
+		if a.Drained != nil {
+			m.Drained = *a.Drained
+		}
 		if a.Config != nil {
 			m.Config = a.Config
 		}

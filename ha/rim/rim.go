@@ -73,6 +73,7 @@ type machine interface {
 	Step(now time.Duration, e ha.Event) []ha.Action
 	Wake() time.Duration
 	Status(now time.Duration) ha.Status
+	Emergency() ha.Emergency
 }
 
 const never = time.Duration(math.MaxInt64)
@@ -171,6 +172,36 @@ func (r *Rim) Store() *persist.Store { return r.store.Load() }
 
 // Promote has a master hand over to a member; a zero id: to whoever is best. It returns at once; Status shows what comes of it.
 func (r *Rim) Promote(to persist.ID) { r.step(ha.PromoteAsked{To: to}) }
+
+// Drain has the node leave leading to others, or lead again. It returns at once; Status shows what comes of it.
+func (r *Rim) Drain(on bool) { r.step(ha.DrainAsked{On: on}) }
+
+// Emergency is what may be ordered now.
+func (r *Rim) Emergency() ha.Emergency {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.node.Emergency()
+}
+
+// Adopt has the arbiter given back what it lacks of the cluster. An error says why that cannot be; what comes of it shows in Status.
+func (r *Rim) Adopt() error {
+	return r.order(ha.AdoptAsked{}, func(e ha.Emergency) string { return e.Adopt })
+}
+
+// Recover has this node lead by its vote alone. An error says why that cannot be; what comes of it shows in Status.
+func (r *Rim) Recover() error {
+	return r.order(ha.RecoverAsked{}, func(e ha.Emergency) string { return e.Recover })
+}
+
+func (r *Rim) order(e ha.Event, refusal func(ha.Emergency) string) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if why := refusal(r.node.Emergency()); why != "" {
+		return errors.New(why)
+	}
+	r.stepLocked(e)
+	return nil
+}
 
 // Done is closed when the node has ended and everything of it is closed. Exit says why.
 func (r *Rim) Done() <-chan struct{} { return r.done }

@@ -33,6 +33,7 @@ type script struct {
 }
 
 func (s *script) Wake() time.Duration            { return s.wake }
+func (s *script) Emergency() ha.Emergency        { return ha.Emergency{Recover: "it leads"} }
 func (s *script) Status(time.Duration) ha.Status { return ha.Status{} }
 
 func (s *script) Step(_ time.Duration, e ha.Event) []ha.Action {

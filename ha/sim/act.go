@@ -96,6 +96,9 @@ func (n *node) remember(a ha.Remember) {
 	if a.Voter != nil {
 		m.Voter = *a.Voter
 	}
+	if a.Drained != nil {
+		m.Drained = *a.Drained
+	}
 	if a.Config != nil {
 		m.Config = a.Config
 	}

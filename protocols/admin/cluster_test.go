@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 )
@@ -13,8 +14,22 @@ func (f *fakeCluster) Promote(member string) error {
 	return nil
 }
 
+func (f *fakeCluster) Drain(on bool) error {
+	*f = append(*f, fmt.Sprint("drain ", on))
+	return nil
+}
+
+func (f *fakeCluster) Emergency() Emergency { return Emergency{Adopt: "nothing to adopt", Loss: "all"} }
+
+func (f *fakeCluster) Adopt() error {
+	*f = append(*f, "adopt")
+	return nil
+}
+
+func (f *fakeCluster) Recover() error { return &Problem{"No", 409, "in-use", "there is a master"} }
+
 func TestClusterAPI(t *testing.T) {
-	now := NodeInfo{Role: RoleMaster, Ready: true, Cluster: &ClusterInfo{ID: "c", State: "master", Voter: true, Elections: 2,
+	now := NodeInfo{BrokerName: "mqHa", Role: RoleMaster, Ready: true, Cluster: &ClusterInfo{ID: "c", State: "master", Voter: true, Elections: 2,
 		Peers: []PeerInfo{{Addr: "b:61619", Attached: true, LagBytes: 7}, {Addr: "c:61619", LagBytes: 9}}}}
 	var asked fakeCluster
 	s := New(&fakeBroker{}, func() NodeInfo { return now }, true)
@@ -23,7 +38,7 @@ func TestClusterAPI(t *testing.T) {
 	expect(t, s, "GET", "/api/v1/cluster", 200, `"replicationAddress":"b:61619"`)
 	expect(t, s, "POST", "/api/v1/cluster", 405, "takes GET")
 	expect(t, s, "GET", "/api/v1/cluster/promote", 405, "takes POST")
-	expect(t, s, "POST", "/api/v1/cluster/explode", 404, "promote alone")
+	expect(t, s, "POST", "/api/v1/cluster/explode", 404, "promote, drain")
 	expect(t, s, "POST", "/api/v1/cluster/promote?to=b:61619", 204, "")
 	expect(t, s, "POST", "/api/v1/cluster/promote", 204, "")
 	for _, line := range []string{`havenmq_ha_replica_lag_bytes{replica="b:61619"} 7`, `havenmq_ha_replica_lag_bytes{replica="c:61619"} 9`,
@@ -34,7 +49,16 @@ func TestClusterAPI(t *testing.T) {
 	expect(t, s, "POST", "/api/v1/cluster/promote", 409, "ask the master, http://b:8161")
 	expect(t, s, "GET", "/readyz", 200, "ready: replica")
 	expect(t, s, "GET", "/master", 503, "not the master: replica")
-	if got := strings.Join(asked, ","); got != "b:61619," {
+	expect(t, s, "POST", "/api/v1/cluster/drain", 204, "")
+	expect(t, s, "POST", "/api/v1/cluster/undrain", 204, "")
+	expect(t, s, "GET", "/api/v1/cluster/emergency", 200, `"adopt":"nothing to adopt"`)
+	expect(t, s, "POST", "/api/v1/cluster/adopt", 400, "confirm=mqHa")
+	expect(t, s, "GET", "/api/v1/cluster/adopt?confirm=mqHa", 405, "takes POST")
+	expect(t, s, "POST", "/api/v1/cluster/adopt?confirm=mqHa", 204, "")
+	expect(t, s, "POST", "/api/v1/cluster/recover?confirm=other", 400, "confirm=mqHa")
+	expect(t, s, "POST", "/api/v1/cluster/recover?confirm=mqHa", 409, "there is a master")
+	expect(t, s, "POST", "/api/v1/cluster/promote/b", 404, "promote/b")
+	if got := strings.Join(asked, ","); got != "b:61619,,drain true,drain false,adopt" {
 		t.Errorf("promoted: %s", got)
 	}
 	if w := ask(t, s, "GET", "/metrics"); strings.Contains(w.Body.String(), "lag_bytes") {

@@ -32,6 +32,7 @@ type ClusterInfo struct {
 	NodeID     string     `json:"nodeId"`
 	State      string     `json:"state"` // master, recovering, replica, attaching, electing
 	Voter      bool       `json:"voter"`
+	Drained    bool       `json:"drained"`   // leads only if no other member can
 	Connected  bool       `json:"connected"` // to ZooKeeper
 	Paused     bool       `json:"paused"`    // a master that no quorum hears
 	MasterAddr string     `json:"masterReplicationAddress"`
@@ -76,6 +77,7 @@ type PeerInfo struct {
 	State    string `json:"state"` // as it says itself in ZooKeeper; "" it is away
 	Attached bool   `json:"attached"`
 	Voter    bool   `json:"voter"`
+	Drained  bool   `json:"drained"`
 	Position uint64 `json:"position"`
 	LagBytes uint64 `json:"lagBytes"`
 	SilentMs int64  `json:"silentMs"` // since it was heard last; -1 without a link

@@ -122,6 +122,25 @@ func (c *Client) Promote(ctx context.Context, member string) error {
 	return c.do(ctx, http.MethodPost, "/api/v1/cluster/promote?"+url.Values{"to": {member}}.Encode(), nil)
 }
 
+// Drain has the node leave leading to others, or lead again.
+func (c *Client) Drain(ctx context.Context, on bool) error {
+	what := "drain"
+	if !on {
+		what = "undrain"
+	}
+	return c.do(ctx, http.MethodPost, "/api/v1/cluster/"+what, nil)
+}
+
+// Emergency asks what may be ordered now.
+func (c *Client) Emergency(ctx context.Context) (e admin.Emergency, err error) {
+	return e, c.do(ctx, http.MethodGet, "/api/v1/cluster/emergency", &e)
+}
+
+// Order has the node adopt or recover its cluster, whose name confirms that.
+func (c *Client) Order(ctx context.Context, what, name string) error {
+	return c.do(ctx, http.MethodPost, "/api/v1/cluster/"+what+"?"+url.Values{"confirm": {name}}.Encode(), nil)
+}
+
 // list reads all pages of a list.
 func list[T any](ctx context.Context, c *Client, what, filter string) ([]T, error) {
 	all := []T{}

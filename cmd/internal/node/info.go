@@ -54,13 +54,13 @@ func (n *Node) addCluster(i *admin.NodeInfo, s ha.Status) {
 	default:
 		i.Role = admin.RoleElecting
 	}
-	i.Cluster = &admin.ClusterInfo{ID: s.ClusterID.String(), NodeID: s.NodeID.String(), State: string(s.Role), Voter: s.Voter, Connected: s.Connected, Paused: s.Paused,
+	i.Cluster = &admin.ClusterInfo{ID: s.ClusterID.String(), NodeID: s.NodeID.String(), State: string(s.Role), Voter: s.Voter, Drained: s.Drained, Connected: s.Connected, Paused: s.Paused,
 		MasterAddr: s.Master.Addr, Addr: n.addr, Replicas: n.o.Config.PersistenceAdapter.ReplicatedLevelDB.Replicas, Elections: n.elections.Load()}
 	if s.Role == ha.RoleAttaching {
 		i.Cluster.Attach = &admin.Attach{From: uint64(s.Progress.From), At: uint64(s.Progress.At), To: uint64(s.Progress.To)}
 	}
 	for _, p := range s.Peers {
 		i.Cluster.Peers = append(i.Cluster.Peers, admin.PeerInfo{NodeID: p.NodeID.String(), Addr: p.Addr, Admin: p.Admin, State: string(p.State),
-			Attached: p.Attached, Voter: p.Voter, Position: uint64(p.Synced), LagBytes: p.LagBytes, SilentMs: p.SilentMs})
+			Attached: p.Attached, Voter: p.Voter, Drained: p.Drained, Position: uint64(p.Synced), LagBytes: p.LagBytes, SilentMs: p.SilentMs})
 	}
 }

@@ -9,7 +9,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"net/http"
 	"net/url"
 	"os"
 	"path"
@@ -22,7 +21,6 @@ import (
 	"github.com/havenmq/havenmq/ha/rim"
 	"github.com/havenmq/havenmq/ha/zookeeper"
 	"github.com/havenmq/havenmq/persist"
-	"github.com/havenmq/havenmq/protocols/admin"
 )
 
 // goodbyeTime is how long clients have to take their goodbye when another node takes over: they are to go there at once.
@@ -139,48 +137,6 @@ func dialable(adminURL, addr string) string {
 	}
 	u.Host = net.JoinHostPort(host, u.Port())
 	return u.String()
-}
-
-// Promote is admin.Cluster.
-func (n *Node) Promote(member string) error {
-	m := n.member.Load()
-	if m == nil {
-		return errNoBroker
-	}
-	var attached, meant []ha.PeerStatus
-	for _, p := range m.Status().Peers {
-		if p.Attached {
-			attached = append(attached, p)
-		}
-		if named(p, member) {
-			meant = append(meant, p)
-		}
-	}
-	switch {
-	case member == "" && len(attached) == 0:
-		return conflict("no replica follows this master: there is nobody to hand over to")
-	case member == "":
-		m.Promote(persist.ID{})
-		return nil
-	case len(meant) == 0:
-		return conflict(fmt.Sprintf("%s is no other member of this cluster: `havenmq cluster ls` lists them", member))
-	case len(meant) > 1:
-		return conflict(fmt.Sprintf("%s is the host of several members: name one with its port, such as %s", member, meant[0].Addr))
-	case !meant[0].Attached:
-		return conflict(fmt.Sprintf("%s does not follow this master: wait until `havenmq cluster ls` shows it attached", meant[0].Addr))
-	}
-	m.Promote(meant[0].NodeID)
-	return nil
-}
-
-func conflict(detail string) error {
-	return &admin.Problem{Title: "It cannot be handed over", Status: http.StatusConflict, Code: "in-use", Detail: detail}
-}
-
-// named says whether an operator's word means this member.
-func named(p ha.PeerStatus, word string) bool {
-	host, _, _ := net.SplitHostPort(p.Addr)
-	return word == p.Addr || word == host || word == p.Admin || word == p.NodeID.String()
 }
 
 func randomNumber() uint64 {

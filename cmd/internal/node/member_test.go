@@ -31,11 +31,17 @@ func free(t *testing.T) string {
 // join starts a member whose clients connect at the address that all members share.
 func join(t *testing.T, tree *memory.Tree, clients string) (*Node, *lines) {
 	t.Helper()
+	return joinAt(t, tree, clients, free(t), t.TempDir())
+}
+
+// joinAt is join with a replication address and a directory.
+func joinAt(t *testing.T, tree *memory.Tree, clients, bind, dir string) (*Node, *lines) {
+	t.Helper()
 	l, err := config.Parse(config.Source{File: "test"}, []byte(fmt.Sprintf(`
 transportConnectors: [{uri: 'amqp://%s'}]
-persistenceAdapter: {replicatedLevelDB: {bind: 'tcp://%s', hostname: 127.0.0.1, directory: %s, logSize: 1mb}}
+persistenceAdapter: {replicatedLevelDB: {bind: 'tcp://%s', hostname: 127.0.0.1, directory: %s/store, logSize: 1mb}}
 admin: {address: '127.0.0.1:0'}
-dataDirectory: %s`, clients, free(t), t.TempDir(), t.TempDir())))
+dataDirectory: %s`, clients, bind, dir, dir)))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -180,36 +186,6 @@ func TestPortTaken(t *testing.T) {
 	nodes := []*Node{a, b, c}
 	master, _ := settled(t, nodes)
 	stopAll(t, l.Addr().String(), master, nodes)
-}
-
-// A master that is not to wait for replicas goes at once where they are too few, and hands over to those that are enough.
-func TestStopInAHurry(t *testing.T) {
-	tree, clients := memory.New(), free(t)
-	var nodes []*Node
-	for range 3 {
-		n, _ := join(t, tree, clients)
-		nodes = append(nodes, n)
-	}
-	first, replicas := settled(t, nodes)
-	first.Hurry()
-	if err := stop(t, first); err != nil {
-		t.Error(err)
-	}
-	second, last := settled(t, replicas)
-	if i := second.Info(); i.Epoch != 2 {
-		t.Errorf("after handing over: %+v", i)
-	}
-	second.Hurry() // the other one is no quorum
-	began := time.Now()
-	if err := stop(t, second); err != nil {
-		t.Error(err)
-	}
-	if took := time.Since(began); took > time.Second {
-		t.Errorf("it took %v", took)
-	}
-	if err := stop(t, last[0]); err != nil {
-		t.Error(err)
-	}
 }
 
 func TestDialable(t *testing.T) {
