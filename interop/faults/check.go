@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	clients "github.com/havenmq/havenmq/interop/cluster"
 )
 
 // Bounds of the checks.
@@ -75,17 +77,19 @@ func (s *stage) sameLogs() error {
 	var err error
 	for range 20 { // a trim meanwhile moves the start
 		var from, to uint64
+		var dirs []string
 		for i, n := range s.c.nodes {
 			st, ok := n.status()
 			if !ok {
 				return fmt.Errorf("%s does not answer", n.host.name)
 			}
+			dirs = append(dirs, n.store())
 			from = max(from, st.Store.LogStart)
 			if i == 0 || st.Store.Committed < to {
 				to = st.Store.Committed
 			}
 		}
-		if err = compareLogs(s.c.nodes, from, to); err == nil {
+		if err = clients.CompareLogs(dirs, from, to); err == nil {
 			s.row.compared = to - from
 			return nil
 		}

@@ -6,11 +6,11 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	clients "github.com/havenmq/havenmq/interop/cluster"
 )
 
 const (
-	// clientTimeout is how long a client waits for an answer before it takes the node for dead.
-	clientTimeout = 1500 * time.Millisecond
 	// idleTimeout is how long a consumer hears nothing before it asks who is there.
 	idleTimeout = 3 * time.Second
 	// retryDelay is what a client waits between two rounds through its list: a failover URL's first delay.
@@ -35,9 +35,6 @@ type load struct {
 type pair struct{ from, to string }
 
 var pairs = []pair{{"amqp", "stomp"}, {"mqtt", "amqp"}, {"stomp", "mqtt"}}
-
-var senders = map[string]opening[sender]{"amqp": openAMQPSender, "mqtt": openMQTTSender, "stomp": openSTOMPSender}
-var receivers = map[string]opening[receiver]{"amqp": openAMQPReceiver, "mqtt": openMQTTReceiver, "stomp": openSTOMPReceiver}
 
 // startLoad starts the clients.
 func startLoad(ctx context.Context, name string, addrs []string, size int) *load {
@@ -66,10 +63,10 @@ func (l *load) consume(ctx context.Context) {
 func (l *load) queue(p pair) string { return l.name + "-" + p.from }
 
 func (l *load) producer(ctx context.Context, proto, padding string) {
-	var s sender
+	var s clients.Sender
 	defer func() {
 		if s != nil {
-			s.close()
+			s.Close()
 		}
 	}()
 	tick := time.NewTicker(pace)
@@ -77,7 +74,7 @@ func (l *load) producer(ctx context.Context, proto, padding string) {
 	for n, attempt := 0, 0; ctx.Err() == nil; {
 		if s == nil {
 			var err error
-			if s, err = failover(ctx, l.addrs, proto, l.name+"-"+proto, l.name+"-"+proto+"-out", senders[proto]); err != nil {
+			if s, err = clients.Failover(ctx, l.addrs, proto, l.name+"-"+proto, l.name+"-"+proto+"-out", clients.Senders[proto]); err != nil {
 				s = nil
 				l.errs.Store(proto+" out", err)
 				pause(ctx, retryDelay)
@@ -85,12 +82,12 @@ func (l *load) producer(ctx context.Context, proto, padding string) {
 			}
 		}
 		id := fmt.Sprintf("%s-%d", proto, n)
-		sending, cancel := context.WithTimeout(context.WithoutCancel(ctx), clientTimeout)
-		err := s.send(sending, fmt.Appendf(nil, "%s/%d %s", id, attempt, padding))
+		sending, cancel := context.WithTimeout(context.WithoutCancel(ctx), clients.ClientTimeout)
+		err := s.Send(sending, fmt.Appendf(nil, "%s/%d %s", id, attempt, padding))
 		cancel()
 		if err != nil {
 			l.errs.Store(proto+" out", err)
-			s.close()
+			s.Close()
 			s = nil
 			attempt++
 			continue
@@ -102,16 +99,16 @@ func (l *load) producer(ctx context.Context, proto, padding string) {
 }
 
 func (l *load) consumer(ctx context.Context, proto, queue string) {
-	var r receiver
+	var r clients.Receiver
 	defer func() {
 		if r != nil {
-			r.close()
+			r.Close()
 		}
 	}()
 	for ctx.Err() == nil {
 		if r == nil {
 			var err error
-			if r, err = failover(ctx, l.addrs, proto, queue, queue+"-in", receivers[proto]); err != nil {
+			if r, err = clients.Failover(ctx, l.addrs, proto, queue, queue+"-in", clients.Receivers[proto]); err != nil {
 				r = nil
 				l.errs.Store(proto+" in", err)
 				pause(ctx, retryDelay)
@@ -120,7 +117,7 @@ func (l *load) consumer(ctx context.Context, proto, queue string) {
 		}
 		id := ""
 		waiting, cancel := context.WithTimeout(ctx, idleTimeout)
-		settled, err := r.receive(waiting, func(body []byte) {
+		settled, err := r.Receive(waiting, func(body []byte) {
 			id, _, _ = strings.Cut(string(body), " ")
 			l.receive(id)
 		})
@@ -130,7 +127,7 @@ func (l *load) consumer(ctx context.Context, proto, queue string) {
 		}
 		if err != nil {
 			l.errs.Store(proto+" in", err)
-			r.close()
+			r.Close()
 			r = nil
 		}
 	}

@@ -14,6 +14,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	clients "github.com/havenmq/havenmq/interop/cluster"
 )
 
 // node is one havenmq and the machine it runs on. One goroutine uses it.
@@ -26,33 +28,7 @@ type node struct {
 }
 
 // status is what a node's admin address tells.
-type status struct {
-	Role  string `json:"role"`
-	Epoch uint64 `json:"epoch"`
-	Ready bool   `json:"ready"`
-	Store struct {
-		LogStart  uint64 `json:"logStart"`
-		LogEnd    uint64 `json:"logEnd"`
-		Committed uint64 `json:"committed"`
-		Full      bool   `json:"full"`
-	} `json:"store"`
-	Cluster struct {
-		State     string `json:"state"`
-		Voter     bool   `json:"voter"`
-		Connected bool   `json:"connected"`
-		Paused    bool   `json:"paused"`
-		Elections uint64 `json:"elections"`
-		Peers     []peer `json:"peers"`
-	} `json:"cluster"`
-}
-
-type peer struct {
-	Addr     string `json:"replicationAddress"`
-	State    string `json:"state"`
-	Attached bool   `json:"attached"`
-	Voter    bool   `json:"voter"`
-	LagBytes uint64 `json:"lagBytes"`
-}
+type status = clients.Status
 
 // nodeOptions are what differs from cluster to cluster.
 type nodeOptions struct {

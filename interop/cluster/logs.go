@@ -1,4 +1,4 @@
-package main
+package cluster
 
 import (
 	"bytes"
@@ -18,14 +18,14 @@ const (
 	batchMagic         = 0x514d7648
 )
 
-// compareLogs reads all nodes' logs from one position to another and says where they part. The nodes may run: what is
-// committed does not change.
-func compareLogs(nodes []*node, from, to uint64) error {
+// CompareLogs reads the logs in some directories from one position to another and says where they part. The nodes may run: what
+// is committed does not change.
+func CompareLogs(dirs []string, from, to uint64) error {
 	var first []byte
-	for i, n := range nodes {
-		log, err := readLog(n.store(), from, to)
+	for i, dir := range dirs {
+		log, err := readLog(dir, from, to)
 		if err != nil {
-			return fmt.Errorf("%s: %w", n.host.name, err)
+			return fmt.Errorf("%s: %w", dir, err)
 		}
 		if i == 0 {
 			first = log
@@ -36,7 +36,7 @@ func compareLogs(nodes []*node, from, to uint64) error {
 			for at < len(log) && first[at] == log[at] {
 				at++
 			}
-			return fmt.Errorf("the logs of %s and %s part at position %d", nodes[0].host.name, n.host.name, from+uint64(at))
+			return fmt.Errorf("the logs in %s and %s part at position %d", dirs[0], dir, from+uint64(at))
 		}
 	}
 	return nil

@@ -1,4 +1,4 @@
-package main
+package cluster
 
 import (
 	"context"
@@ -12,30 +12,42 @@ import (
 	"github.com/havenmq/havenmq/interop/wire"
 )
 
-// sender confirms one message at a time. An error ends it: close it and open another.
-type sender interface {
-	send(ctx context.Context, body []byte) error
-	close()
+// Sender confirms one message at a time. An error ends it: close it and open another. One goroutine uses it.
+type Sender interface {
+	// Send returns when the broker has confirmed the message. ctx has a deadline.
+	Send(ctx context.Context, body []byte) error
+	Close()
 }
 
-// receiver takes one message at a time. settled says whether the broker has confirmed the settlement: what is settled may
-// never come again.
-type receiver interface {
-	receive(ctx context.Context, seen func(body []byte)) (settled bool, err error)
-	close()
+// Receiver takes one message at a time. One goroutine uses it.
+type Receiver interface {
+	// Receive waits for a message, shows it and acknowledges it. settled says whether the broker has confirmed the settlement:
+	// what is settled may never come again.
+	Receive(ctx context.Context, seen func(body []byte)) (settled bool, err error)
+	Close()
 }
 
-// opening connects to one node.
-type opening[T any] func(ctx context.Context, conn net.Conn, queue, id string) (T, error)
+// Opening connects a client to one node, over a connection that stands already.
+type Opening[T any] func(ctx context.Context, conn net.Conn, queue, id string) (T, error)
 
-// ports of the transports.
-var ports = map[string]string{"amqp": "5672", "mqtt": "1883", "stomp": "61613"}
+// ports of the transports, and of admin: those that a user has.
+var ports = map[string]string{"amqp": "5672", "mqtt": "1883", "stomp": "61613", "admin": "8161"}
+
+// ClientTimeout is how long a client waits for an answer before it takes the node for dead.
+const ClientTimeout = 1500 * time.Millisecond
+
+// Senders and Receivers are the clients by protocol.
+var (
+	Senders   = map[string]Opening[Sender]{"amqp": openAMQPSender, "mqtt": openMQTTSender, "stomp": openSTOMPSender}
+	Receivers = map[string]Opening[Receiver]{"amqp": openAMQPReceiver, "mqtt": openMQTTReceiver, "stomp": openSTOMPReceiver}
+)
 
 // dialTimeout bounds one attempt at one node.
 const dialTimeout = time.Second
 
-// failover connects to the first node of a list that answers, asking all at once, as many clients do.
-func failover[T interface{ close() }](ctx context.Context, addrs []string, proto, queue, id string, open opening[T]) (T, error) {
+// Failover connects to the first node of a list that answers, asking all at once, as many clients do. addrs are hosts; the
+// port is the protocol's own. id is the client's.
+func Failover[T interface{ Close() }](ctx context.Context, addrs []string, proto, queue, id string, open Opening[T]) (T, error) {
 	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
 	defer cancel()
 	type answer struct {
@@ -67,7 +79,7 @@ func failover[T interface{ close() }](ctx context.Context, addrs []string, proto
 		if a.err == nil {
 			go discard(answers, len(addrs)-1-i, func(a answer) {
 				if a.err == nil {
-					a.client.close()
+					a.client.Close()
 				}
 			})
 			return a.client, nil
@@ -87,8 +99,8 @@ func discard[T any](c chan T, n int, f func(T)) {
 // AMQP: go-amqp.
 
 type amqpSender struct {
-	conn   net.Conn
-	sender *amqp.Sender
+	conn net.Conn
+	link *amqp.Sender
 }
 
 func amqpSession(ctx context.Context, conn net.Conn, id string) (*amqp.Session, error) {
@@ -99,7 +111,7 @@ func amqpSession(ctx context.Context, conn net.Conn, id string) (*amqp.Session, 
 	return c.NewSession(ctx, nil)
 }
 
-func openAMQPSender(ctx context.Context, conn net.Conn, queue, id string) (sender, error) {
+func openAMQPSender(ctx context.Context, conn net.Conn, queue, id string) (Sender, error) {
 	session, err := amqpSession(ctx, conn, id)
 	if err != nil {
 		return nil, err
@@ -108,18 +120,18 @@ func openAMQPSender(ctx context.Context, conn net.Conn, queue, id string) (sende
 	return &amqpSender{conn, s}, err
 }
 
-func (s *amqpSender) send(ctx context.Context, body []byte) error {
-	return s.sender.Send(ctx, &amqp.Message{Header: &amqp.MessageHeader{Durable: true}, Data: [][]byte{body}}, nil)
+func (s *amqpSender) Send(ctx context.Context, body []byte) error {
+	return s.link.Send(ctx, &amqp.Message{Header: &amqp.MessageHeader{Durable: true}, Data: [][]byte{body}}, nil)
 }
 
-func (s *amqpSender) close() { _ = s.conn.Close() }
+func (s *amqpSender) Close() { _ = s.conn.Close() }
 
 type amqpReceiver struct {
 	conn     net.Conn
 	receiver *amqp.Receiver
 }
 
-func openAMQPReceiver(ctx context.Context, conn net.Conn, queue, id string) (receiver, error) {
+func openAMQPReceiver(ctx context.Context, conn net.Conn, queue, id string) (Receiver, error) {
 	session, err := amqpSession(ctx, conn, id)
 	if err != nil {
 		return nil, err
@@ -128,19 +140,19 @@ func openAMQPReceiver(ctx context.Context, conn net.Conn, queue, id string) (rec
 	return &amqpReceiver{conn, r}, err
 }
 
-func (r *amqpReceiver) receive(ctx context.Context, seen func([]byte)) (bool, error) {
+func (r *amqpReceiver) Receive(ctx context.Context, seen func([]byte)) (bool, error) {
 	m, err := r.receiver.Receive(ctx, nil)
 	if err != nil {
 		return false, err
 	}
 	seen(m.GetData())
-	settle, cancel := context.WithTimeout(context.WithoutCancel(ctx), clientTimeout)
+	settle, cancel := context.WithTimeout(context.WithoutCancel(ctx), ClientTimeout)
 	defer cancel()
 	err = r.receiver.AcceptMessage(settle, m)
 	return err == nil, err
 }
 
-func (r *amqpReceiver) close() { _ = r.conn.Close() }
+func (r *amqpReceiver) Close() { _ = r.conn.Close() }
 
 // MQTT: paho.golang.
 
@@ -150,18 +162,18 @@ type mqttSender struct {
 	topic  string
 }
 
-func openMQTTSender(ctx context.Context, conn net.Conn, queue, id string) (sender, error) {
+func openMQTTSender(ctx context.Context, conn net.Conn, queue, id string) (Sender, error) {
 	c := paho.NewClient(paho.ClientConfig{Conn: conn})
 	_, err := c.Connect(ctx, &paho.Connect{ClientID: id, CleanStart: true, KeepAlive: 60})
 	return &mqttSender{conn, c, "$queue/" + queue}, err
 }
 
-func (s *mqttSender) send(ctx context.Context, body []byte) error {
+func (s *mqttSender) Send(ctx context.Context, body []byte) error {
 	_, err := s.client.Publish(ctx, &paho.Publish{Topic: s.topic, QoS: 1, Payload: body})
 	return err
 }
 
-func (s *mqttSender) close() { _ = s.conn.Close() }
+func (s *mqttSender) Close() { _ = s.conn.Close() }
 
 type mqttReceiver struct {
 	conn   net.Conn
@@ -169,7 +181,7 @@ type mqttReceiver struct {
 	inbox  chan *paho.Publish
 }
 
-func openMQTTReceiver(ctx context.Context, conn net.Conn, queue, id string) (receiver, error) {
+func openMQTTReceiver(ctx context.Context, conn net.Conn, queue, id string) (Receiver, error) {
 	r := &mqttReceiver{conn: conn, inbox: make(chan *paho.Publish, 1000)}
 	r.client = paho.NewClient(paho.ClientConfig{Conn: conn, EnableManualAcknowledgment: true,
 		OnPublishReceived: []func(paho.PublishReceived) (bool, error){func(p paho.PublishReceived) (bool, error) {
@@ -183,7 +195,7 @@ func openMQTTReceiver(ctx context.Context, conn net.Conn, queue, id string) (rec
 	return r, err
 }
 
-func (r *mqttReceiver) receive(ctx context.Context, seen func([]byte)) (bool, error) {
+func (r *mqttReceiver) Receive(ctx context.Context, seen func([]byte)) (bool, error) {
 	select {
 	case p := <-r.inbox:
 		seen(p.Payload)
@@ -195,52 +207,52 @@ func (r *mqttReceiver) receive(ctx context.Context, seen func([]byte)) (bool, er
 	}
 }
 
-func (r *mqttReceiver) close() { _ = r.conn.Close() }
+func (r *mqttReceiver) Close() { _ = r.conn.Close() }
 
 // STOMP: frames, by hand.
 
 type stompSender struct {
-	*wire.StompConn
+	conn  *wire.StompConn
 	queue string
 }
 
-func openSTOMPSender(_ context.Context, conn net.Conn, queue, _ string) (sender, error) {
+func openSTOMPSender(_ context.Context, conn net.Conn, queue, _ string) (Sender, error) {
 	c, err := wire.OpenSTOMP(conn)
 	return &stompSender{c, queue}, err
 }
 
-func (s *stompSender) send(ctx context.Context, body []byte) error {
+func (s *stompSender) Send(ctx context.Context, body []byte) error {
 	deadline, _ := ctx.Deadline()
-	if err := s.SetDeadline(deadline); err != nil {
+	if err := s.conn.SetDeadline(deadline); err != nil {
 		return err
 	}
-	if err := s.Write(fmt.Sprintf("SEND\ndestination:/queue/%s\npersistent:true\nreceipt:1\ncontent-length:%d\n\n", s.queue, len(body)), body); err != nil {
+	if err := s.conn.Write(fmt.Sprintf("SEND\ndestination:/queue/%s\npersistent:true\nreceipt:1\ncontent-length:%d\n\n", s.queue, len(body)), body); err != nil {
 		return err
 	}
-	_, err := s.Expect("RECEIPT")
+	_, err := s.conn.Expect("RECEIPT")
 	return err
 }
 
-func (s *stompSender) close() { _ = s.Close() }
+func (s *stompSender) Close() { _ = s.conn.Close() }
 
 type stompReceiver struct {
-	*wire.StompConn
+	conn  *wire.StompConn
 	inbox []wire.StompFrame
 }
 
-func openSTOMPReceiver(_ context.Context, conn net.Conn, queue, _ string) (receiver, error) {
+func openSTOMPReceiver(_ context.Context, conn net.Conn, queue, _ string) (Receiver, error) {
 	c, err := wire.OpenSTOMP(conn)
 	if err != nil {
 		return nil, err
 	}
-	return &stompReceiver{StompConn: c}, c.Write("SUBSCRIBE\nid:1\ndestination:/queue/"+queue+"\nack:client-individual\nactivemq.prefetchSize:20\n\n", nil)
+	return &stompReceiver{conn: c}, c.Write("SUBSCRIBE\nid:1\ndestination:/queue/"+queue+"\nack:client-individual\nactivemq.prefetchSize:20\n\n", nil)
 }
 
-func (r *stompReceiver) receive(ctx context.Context, seen func([]byte)) (bool, error) {
-	stop := context.AfterFunc(ctx, func() { _ = r.Close() })
+func (r *stompReceiver) Receive(ctx context.Context, seen func([]byte)) (bool, error) {
+	stop := context.AfterFunc(ctx, func() { _ = r.conn.Close() })
 	defer stop()
 	for len(r.inbox) == 0 {
-		f, err := r.Expect("MESSAGE")
+		f, err := r.conn.Expect("MESSAGE")
 		if err != nil {
 			return false, err
 		}
@@ -249,25 +261,25 @@ func (r *stompReceiver) receive(ctx context.Context, seen func([]byte)) (bool, e
 	f := r.inbox[0]
 	r.inbox = r.inbox[1:]
 	seen(f.Body)
-	if err := r.SetDeadline(time.Now().Add(clientTimeout)); err != nil {
+	if err := r.conn.SetDeadline(time.Now().Add(ClientTimeout)); err != nil {
 		return false, err
 	}
-	if err := r.Write("ACK\nid:"+f.Headers["ack"]+"\nreceipt:1\n\n", nil); err != nil {
+	if err := r.conn.Write("ACK\nid:"+f.Headers["ack"]+"\nreceipt:1\n\n", nil); err != nil {
 		return false, err
 	}
 	for {
-		f, err := r.Read()
+		f, err := r.conn.Read()
 		switch {
 		case err != nil:
 			return false, err
 		case f.Command == "MESSAGE":
 			r.inbox = append(r.inbox, f)
 		case f.Command == "RECEIPT":
-			return true, r.SetDeadline(time.Time{})
+			return true, r.conn.SetDeadline(time.Time{})
 		default:
 			return false, fmt.Errorf("the broker says %s %v %s", f.Command, f.Headers, f.Body)
 		}
 	}
 }
 
-func (r *stompReceiver) close() { _ = r.Close() }
+func (r *stompReceiver) Close() { _ = r.conn.Close() }
