@@ -5,7 +5,7 @@ T ?= 60s
 export PATH := $(CURDIR)/.cache/go/bin:$(PATH)
 PKGS := ./core/... ./persist/... ./protocols/... ./ha/... ./cmd/...
 
-.PHONY: help sim cluster run build test unit lint fuzz bench cover interop faults faults-short crash scale clean setup
+.PHONY: help sim cluster run build test unit lint fuzz bench cover interop faults faults-short trials crash scale clean setup
 
 help: ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -42,6 +42,9 @@ faults: build ## a cluster in network namespaces and all that may befall it, int
 
 faults-short: build ## the shorter half of it
 	$(MAKE) -C interop faults-short
+
+trials: build ## how long a failover takes, hundreds of times, into docs/failover.md (45 min)
+	$(MAKE) -C interop trials
 
 crash: build ## the long way: 50 times kill -9 under load, 100,000 attackers
 	$(MAKE) -C interop crash

@@ -169,6 +169,15 @@ func openMQTTSender(ctx context.Context, conn net.Conn, queue, id string) (Sende
 }
 
 func (s *mqttSender) Send(ctx context.Context, body []byte) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	go func() { // paho itself goes on waiting when the connection ends, for another with the same session
+		select {
+		case <-s.client.Done():
+			cancel()
+		case <-ctx.Done():
+		}
+	}()
 	_, err := s.client.Publish(ctx, &paho.Publish{Topic: s.topic, QoS: 1, Payload: body})
 	return err
 }

@@ -188,9 +188,12 @@ func (c *Cluster) Failover(scheme string) string {
 	return "failover:(" + strings.Join(all, ",") + ")"
 }
 
-// SameLogs waits until the three logs are the same, byte for byte, over what all of them must have: from the highest
-// log_start to the lowest commit position, which it returns as a number of bytes.
+// SameLogs waits until the cluster is whole and the three logs are the same, byte for byte, over what all of them must have:
+// from the highest log_start to the lowest commit position, which it returns as a number of bytes.
 func (c *Cluster) SameLogs() (compared uint64, err error) {
+	if _, err := c.Whole(); err != nil {
+		return 0, err
+	}
 	asked := Until(10*time.Second, "the three logs are the same", func() bool { // a trim meanwhile moves the start
 		compared, err = c.compare()
 		return err == nil
@@ -214,6 +217,9 @@ func (c *Cluster) compare() (uint64, error) {
 		if i == 0 || s.Store.Committed < to {
 			to = s.Store.Committed
 		}
+	}
+	if to <= from {
+		return 0, fmt.Errorf("committed to %d, of a log that begins at %d: there is nothing to compare", to, from)
 	}
 	return to - from, CompareLogs(dirs, from, to)
 }
