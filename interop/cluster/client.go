@@ -120,6 +120,7 @@ func openAMQPSender(ctx context.Context, conn net.Conn, queue, id string) (Sende
 	return &amqpSender{conn, s}, err
 }
 
+// Send is what users of this library call. It takes any outcome but rejected for a confirmation.
 func (s *amqpSender) Send(ctx context.Context, body []byte) error {
 	return s.link.Send(ctx, &amqp.Message{Header: &amqp.MessageHeader{Durable: true}, Data: [][]byte{body}}, nil)
 }

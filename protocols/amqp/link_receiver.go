@@ -204,6 +204,9 @@ func (r *receiver) published(p *pending, err error) {
 	switch {
 	case p.reply == replyNone:
 		r.unanswered(code, err)
+	case code == core.CodeShutdown:
+		// The connection ends, and says why. Released would be right, but libraries take it for yes (go-amqp's Send) and the
+		// message would be lost; unanswered, it is sent again, to the next master.
 	case (code == 0 || code == core.CodeDuplicate) && p.tx == 0:
 		r.session.accept(p.first, p.reply == replySettled)
 	default:
@@ -214,11 +217,8 @@ func (r *receiver) published(p *pending, err error) {
 
 // outcomeOf is what a producer is told of its message.
 func outcomeOf(code core.Code, err error) state {
-	switch code {
-	case 0, core.CodeDuplicate:
+	if code == 0 || code == core.CodeDuplicate {
 		return state{is: kindAccepted}
-	case core.CodeShutdown: // another node may take it
-		return state{is: kindReleased}
 	}
 	return state{is: kindRejected, err: wireErrorOf(err)}
 }
