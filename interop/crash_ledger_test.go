@@ -3,14 +3,12 @@ package interop
 import (
 	"context"
 	"fmt"
+	"github.com/havenmq/havenmq/interop/wire"
 	"math/rand/v2"
 	"slices"
 	"strings"
 	"sync"
 	"time"
-
-	"github.com/havenmq/havenmq/interop/broker"
-	"github.com/havenmq/havenmq/interop/wire"
 )
 
 // ledger is what a job's clients know for sure. Its methods may be called by any goroutine.
@@ -137,8 +135,11 @@ const lastMessage = "the-last"
 // drainTimeout bounds how long the rest of a queue may take.
 const drainTimeout = time.Minute
 
+// addressed is a node, alone or in a cluster, that says where a transport of it is reached.
+type addressed interface{ Addr(scheme string) string }
+
 // drain reads what is in a queue: a mark is put behind it, and all that comes before the mark is counted.
-func drain(ctx context.Context, b *broker.Broker, queue string) (map[string]int, error) {
+func drain(ctx context.Context, b addressed, queue string) (map[string]int, error) {
 	o := wire.Options{Addr: b.Addr("amqp"), ID: "drain-" + queue, Destination: "queue://" + queue, Window: 1, Credit: 500, Persistent: true}
 	s, err := wire.SendAMQP(o)
 	if err != nil {

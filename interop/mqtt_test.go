@@ -10,8 +10,6 @@ import (
 	"time"
 
 	"github.com/eclipse/paho.golang/paho"
-
-	"github.com/havenmq/havenmq/interop/broker"
 )
 
 // What MQTT 5 has beyond publishing and subscribing, through paho.golang.
@@ -27,7 +25,7 @@ type mqttClient struct {
 }
 
 // dialMQTT connects; change may alter the CONNECT packet.
-func dialMQTT(t *testing.T, b *broker.Broker, id string, change func(*paho.Connect)) *mqttClient {
+func dialMQTT(t *testing.T, b addressed, id string, change func(*paho.Connect)) *mqttClient {
 	t.Helper()
 	conn, err := net.Dial("tcp", b.Addr("mqtt"))
 	if err != nil {

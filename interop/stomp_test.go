@@ -3,12 +3,10 @@ package interop
 import (
 	"context"
 	"fmt"
+	"github.com/havenmq/havenmq/interop/wire"
 	"strings"
 	"testing"
 	"time"
-
-	"github.com/havenmq/havenmq/interop/broker"
-	"github.com/havenmq/havenmq/interop/wire"
 )
 
 // What STOMP has beyond sending and receiving: its older versions through stomp.py, the rest frame by frame.
@@ -53,7 +51,7 @@ type stompClient struct {
 	t *testing.T
 }
 
-func dialSTOMP(t *testing.T, b *broker.Broker, id string) *stompClient {
+func dialSTOMP(t *testing.T, b addressed, id string) *stompClient {
 	t.Helper()
 	c, err := wire.DialSTOMP(b.Addr("stomp"), id)
 	if err != nil {
