@@ -143,3 +143,32 @@ func TestAPasswordKeepsStrangersOut(t *testing.T) {
 		}
 	}
 }
+
+// TestRowsAreDeleted: somebody deletes all of the cluster's rows under a session, which goes on with what there is.
+func TestRowsAreDeleted(t *testing.T) {
+	z := newEnsemble(t)
+	e, views := z.join("")
+	absent := ha.Absent
+	x := ha.Txn{IfConfig: &absent, SetConfig: &ha.Config{ClusterID: persist.ID{1}, Replicas: 3, Sole: persist.ID{4}}}
+	if o, v := do(t, e, x); o != ha.Done || v.Config == nil || v.Config.Sole != x.SetConfig.Sole {
+		t.Fatal(o, v)
+	}
+	row := ha.MemberRow{NodeID: persist.ID{7}, State: ha.StateSyncing, Claims: 9, Drained: true}
+	if o, _ := do(t, e, ha.Txn{PutMember: &row}); o != ha.Done {
+		t.Fatal(o)
+	}
+	if out, err := exec.Command("java", "-cp", "/etc/zookeeper/conf:/usr/share/java/zookeeper.jar", "org.apache.zookeeper.ZooKeeperMain",
+		"-server", z.addr, "deleteall", "/havenmq").CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	electortest.Seen(t, views, func(v ha.View) bool { return v.Connected && v.Config == nil && len(v.Members) == 0 })
+	for began := time.Now(); ; { // what it is made in may be gone once more
+		o, v := do(t, e, ha.Txn{PutMember: &row, IfConfig: &absent, SetConfig: x.SetConfig})
+		if o == ha.Done && len(v.Members) == 1 && v.Members[0].Row == row && v.Config != nil {
+			break
+		}
+		if time.Since(began) > 5*time.Second {
+			t.Fatal(o, v)
+		}
+	}
+}

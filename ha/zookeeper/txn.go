@@ -35,6 +35,11 @@ func (e *Elector) multi(t ha.Txn) ha.Outcome {
 			e.dirty[p] = true
 		}
 		e.mu.Unlock()
+		if errors.Is(err, zk.ErrNoNode) { // of the parents too, it may be
+			e.reading.Lock()
+			e.ready = false
+			e.reading.Unlock()
+		}
 		outcome := outcomeOf(err)
 		if outcome != ha.Conflict || t.Announce == nil && !t.Withdraw || !e.announcementMoved() {
 			return outcome

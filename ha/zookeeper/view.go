@@ -134,6 +134,7 @@ func (e *Elector) refreshMembers() error {
 	if e.stale(dir) {
 		names, _, _, err := e.conn.ChildrenW(dir)
 		if err != nil {
+			e.ready = e.ready && !errors.Is(err, zk.ErrNoNode) // somebody deleted it: it is made again
 			e.again(dir)
 			return err
 		}
