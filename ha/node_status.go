@@ -71,6 +71,12 @@ func (n *Node) warnings() (out []string) {
 	if n.knowsTree && !n.view.Connected {
 		out = append(out, "ZooKeeper cannot be reached: nobody can be elected")
 	}
+	if n.knowsTree && n.view.Connected && n.unsettled() && n.phase != taking && !n.up.attached || n.behind {
+		out = append(out, "ZooKeeper's data about this cluster was deleted or set back: nobody can be elected: give it back, or see `havenmq cluster adopt`")
+	}
+	if n.sole() {
+		out = append(out, "this node leads by an operator's word: it serves as soon as new members hold its log")
+	}
 	if n.disk.damaged {
 		out = append(out, "this node's log is damaged: it has no vote until it has fetched the log anew")
 	}
