@@ -167,17 +167,21 @@ func (n *Node) tellShort(epoch uint64) {
 		strings.Join(without, ", ")))
 }
 
-// favourite is who should win. A drained node, and a master that has just lost its quorum, come last, if the others are one.
+// favourite is who should win, of those that voted; nobody, if that is somebody whose vote may be on its way. First comes whom
+// the master handed over to; that master, or one that has just lost its quorum, and drained nodes come last.
 func (n *Node) favourite(votes []Member) Member {
-	for _, m := range votes {
-		if m.Row.NodeID == n.heir && n.handed {
-			return m
+	if n.handed && !n.heir.IsZero() {
+		if i := slices.IndexFunc(votes, func(m Member) bool { return m.Row.NodeID == n.heir }); i >= 0 {
+			return votes[i]
 		}
+		return Member{}
 	}
 	if m := n.view.Mandate; m != nil {
 		others := slices.DeleteFunc(slices.Clone(votes), func(x Member) bool { return x.Row.NodeID == m.Leader })
-		if len(others) >= n.view.Config.Quorum() {
+		if n.oneWins(others, votes) {
 			votes = others
+		} else if n.ousted && m.Leader == n.disk.meta.NodeID {
+			return Member{}
 		}
 	}
 	if others := slices.DeleteFunc(slices.Clone(votes), func(x Member) bool { return x.Row.Drained }); n.oneWins(others, votes) {
@@ -225,7 +229,7 @@ func (n *Node) won(epoch uint64) {
 	}
 	n.tell(Info, fmt.Sprintf("Elected as the master of epoch %d", epoch))
 	n.phase = taking
-	n.suspects, n.handed = false, false
+	n.suspects, n.handed, n.ousted = false, false, false
 	n.lead.begin(n, epoch)
 	n.do(Listen{}, Lead{Epoch: epoch})
 	if !n.disk.meta.Voter { // it holds all that there is

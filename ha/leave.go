@@ -26,7 +26,7 @@ func (n *Node) stepDown(reason string) {
 		return
 	}
 	n.tell(Warn, "Master stopped: "+reason)
-	n.phase = yielding
+	n.phase, n.ousted = yielding, true
 	n.leave.draining = false
 	n.do(Unlisten{}, StopServing{Reason: reason, Next: n.next()})
 }
@@ -126,7 +126,7 @@ func (n *Node) promoteAsked(to persist.ID) {
 // handDown sends clients away, waits until a replica holds all, and then tells the replicas to elect.
 func (n *Node) handDown(to persist.ID, reason string) {
 	n.tell(Info, "handing over: "+reason)
-	n.phase = yielding
+	n.phase, n.ousted = yielding, true
 	n.leave.draining, n.leave.withdrew, n.leave.to, n.leave.at = true, false, to, n.now
 	n.do(StopServing{Reason: reason})
 	n.again(drainTime)

@@ -53,6 +53,7 @@ type Node struct {
 	suspect   uint64 // the epoch whose master is lost; meaningful with suspects
 	suspects  bool
 	handed    bool       // by a HandOver: no grace
+	ousted    bool       // it was master, and has followed nobody since
 	heir      persist.ID // preferred by it
 	frozenAt  time.Duration
 	lead      leadership

@@ -51,7 +51,7 @@ func (n *Node) begin(f Attach, at persist.Pos) {
 	u.epoch, u.stalled = f.Epoch, true
 	u.from, u.next, u.voterAt, u.commit = at, at, f.VoterAt, f.Commit
 	u.received, u.synced = at, at
-	n.suspects, n.handed = false, false
+	n.suspects, n.handed, n.ousted = false, false, false
 	if f.Epoch > n.promise {
 		n.promise = f.Epoch
 		n.do(Promise{f.Epoch})
