@@ -43,12 +43,13 @@ faults: build ## a cluster in network namespaces and all that may befall it, int
 faults-short: build ## the shorter half of it
 	$(MAKE) -C interop faults-short
 
-trials: build ## how long a failover takes, hundreds of times, into docs/failover.md (45 min)
+trials: build ## how long a failover takes, hundreds of times, into docs/failover.md (10 min)
 	$(MAKE) -C interop trials
 
-crash: build ## the long way: 50 times kill -9 under load, 100,000 attackers
+crash: build ## the long way: 50 times kill -9 under load, 100,000 attackers, 1,000 role changes
 	$(MAKE) -C interop crash
 	HAVENMQ_POWER_LOSSES=10000 go test -count=1 -timeout 60m -v -run 'TestPowerLoss$$' ./core/
+	HAVENMQ_ROLE_CHANGES=1000 go test -count=1 -timeout 20m -v -run 'TestRoleChangesLeakNothing$$' ./cmd/internal/node/
 
 scale: build ## a backlog of 2,000,000, fan-out to 1,000, 100,000 queues
 	$(MAKE) -C interop scale
