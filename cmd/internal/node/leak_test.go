@@ -111,8 +111,9 @@ func changeRoles(t *testing.T, nodes []*Node, clients string, rejoin *memory.Tre
 	}()
 	if rejoin == nil {
 		next := nodes[(slices.Index(nodes, master)+1)%len(nodes)]
-		var err error
-		until(t, "it can be handed over", func() bool { err = master.Promote(next.addr); return err == nil }) // once it is attached
+		if err := master.Promote(next.addr); err != nil {
+			t.Fatal(err)
+		}
 	} else {
 		if err := stop(t, master); err != nil {
 			t.Fatal(err)

@@ -59,7 +59,7 @@ func until(t *testing.T, what string, holds func() bool) {
 	}
 }
 
-// settled waits until one of the nodes is master and the others are attached, and tells them apart.
+// settled waits until one of the nodes is master and the others are attached, as they and it see it, and tells them apart.
 func settled(t *testing.T, nodes []*Node) (master *Node, replicas []*Node) {
 	t.Helper()
 	until(t, "a master and its replicas", func() bool {
@@ -74,9 +74,19 @@ func settled(t *testing.T, nodes []*Node) (master *Node, replicas []*Node) {
 				replicas = append(replicas, n)
 			}
 		}
-		return master != nil && len(replicas) == len(nodes)-1
+		return master != nil && len(replicas) == len(nodes)-1 && followers(master) == len(replicas)
 	})
 	return master, replicas
+}
+
+// followers is how many replicas are attached, as the master sees it.
+func followers(master *Node) (count int) {
+	for _, p := range master.Info().Cluster.Peers {
+		if p.Attached {
+			count++
+		}
+	}
+	return count
 }
 
 func TestCluster(t *testing.T) {
