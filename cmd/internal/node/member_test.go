@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"os"
 	"strings"
 	"syscall"
 	"testing"
@@ -17,15 +18,30 @@ import (
 	"github.com/havenmq/havenmq/protocols/admin"
 )
 
+// firstPort and lastPort lie below the range that the kernel hands out for outgoing connections: a member gives its port up
+// while it is a replica, and takes it again.
+const firstPort, lastPort = 20000, 32000
+
+var nextPort = firstPort + os.Getpid()*37%(lastPort-firstPort)
+
 // free is an address that nobody listens at.
 func free(t *testing.T) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	for range lastPort - firstPort {
+		if nextPort++; nextPort >= lastPort {
+			nextPort = firstPort
+		}
+		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", nextPort))
+		if err != nil {
+			continue
+		}
+		if err := l.Close(); err != nil {
+			t.Fatal(err)
+		}
+		return l.Addr().String()
 	}
-	defer l.Close()
-	return l.Addr().String()
+	t.Fatal("no port is free")
+	return ""
 }
 
 // join starts a member whose clients connect at the address that all members share.
