@@ -64,6 +64,22 @@ func TestTheHeirIsWaitedFor(t *testing.T) {
 	}
 }
 
+// TestASilentMasterIsSuspectedAtOnce: who hears nothing on a link for a second suspects the master of that epoch, without
+// waiting for the attempt to reach it anew: against a host that is cut off, that takes until its time is over.
+func TestASilentMasterIsSuspectedAtOnce(t *testing.T) {
+	s := newStage(t, voter(), Options{})
+	s.follow(Attach{Epoch: 1, Cut: 100})
+	s.other(3, MemberRow{State: StateSyncing, SuspectEpoch: 1, Promised: 1, Voter: true})
+	s.step(Seen{s.view})
+	never[Promise](s)
+	s.now += DefaultTiming().LinkTimeout + time.Millisecond
+	s.step(Tick{})
+	want[Hang](s)
+	if p := want[Promise](s); p.Epoch != 2 {
+		t.Errorf("it promises %d", p.Epoch)
+	}
+}
+
 // TestAnOustedMasterStandsLast: a master that handed over or lost its quorum leaves the others a while, also if its own log
 // goes further: nobody may reach it, and what it has beyond theirs was confirmed to nobody.
 func TestAnOustedMasterStandsLast(t *testing.T) {

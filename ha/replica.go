@@ -146,7 +146,7 @@ func (n *Node) followTime() {
 			n.hangUp()
 			u.refusals = 0
 			u.lostAt = n.now - n.o.Timing.ReconnectGrace // it was silent long enough
-			n.suspectNow(u.epoch)
+			n.suspectNow(u.had)
 		}
 		return
 	}
