@@ -123,19 +123,9 @@ func (l *Log) hasFailed() bool {
 
 // round writes the work, syncs it if it counts only then, and reports.
 func (l *Log) round() error {
-	disk := l.sync.Disk() || l.barrier.Load() != nil
-	if !disk {
-		if err := l.noteMemAck(); err != nil {
-			return err
-		}
-	}
-	for _, b := range l.write.work {
-		if err := l.writeBatch(b); err != nil {
-			return err
-		}
-	}
-	if l.written != nil {
-		l.written()
+	disk := l.countsSynced()
+	if err := l.writeWork(); err != nil {
+		return err
 	}
 	if disk {
 		start := time.Now()
@@ -146,6 +136,30 @@ func (l *Log) round() error {
 	}
 	l.report()
 	l.settle()
+	return nil
+}
+
+// countsSynced says that what is written counts only once it is synced.
+func (l *Log) countsSynced() bool { return l.sync.Disk() || l.barrier.Load() != nil }
+
+// writeWork writes the work. What an error leaves may be tried again.
+func (l *Log) writeWork() error {
+	w := &l.write
+	if !l.countsSynced() {
+		if err := l.noteMemAck(); err != nil {
+			return err
+		}
+	}
+	for i, b := range w.work {
+		if err := l.writeBatch(b); err != nil {
+			w.work = w.work[i:]
+			return err
+		}
+	}
+	w.work = w.work[:0]
+	if l.written != nil {
+		l.written()
+	}
 	return nil
 }
 
@@ -204,7 +218,7 @@ func (l *Log) writeBatch(b *logBatch) error {
 		h.flags |= batchStartsSegment
 	}
 	h.seal(b.buf)
-	err := l.untilRoom(func() error {
+	err := l.orWait(func() error {
 		_, err := w.file.WriteAt(b.buf, segmentHeaderBytes+int64(b.base-w.active.first))
 		return err
 	})

@@ -2,6 +2,7 @@ package persist
 
 import (
 	"bytes"
+	"slices"
 	"time"
 )
 
@@ -73,14 +74,19 @@ func (c *cut) row(key []byte) ([]byte, error) {
 	return c.view.get(key)
 }
 
-// eachRow calls f for each row whose key is in [from, to), in no order.
+// eachRow calls f for each row whose key is in [from, to), in an order that is the same each time.
 func (c *cut) eachRow(from, to []byte, f func(key, value []byte) error) error {
 	if c.over != nil {
+		var keys []string
 		for k, r := range c.over.rows {
 			if r.value != nil && k >= string(from) && k < string(to) {
-				if err := f([]byte(k), r.value); err != nil {
-					return err
-				}
+				keys = append(keys, k)
+			}
+		}
+		slices.Sort(keys)
+		for _, k := range keys {
+			if err := f([]byte(k), c.over.rows[k].value); err != nil {
+				return err
 			}
 		}
 	}

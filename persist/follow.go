@@ -176,7 +176,7 @@ func (l *Log) truncate(cut Pos) error {
 		return err
 	}
 	fence := make(chan struct{}) // a segment that is still to be cut to size must not be, once it is written again
-	l.prep.requests <- prepareRequest{fence: fence}
+	l.askPreparer(prepareRequest{fence: fence})
 	<-fence
 	gone := l.segs.takeFrom(cut)
 	for i := len(gone) - 1; i >= 0; i-- { // the last first: what is left is always one log

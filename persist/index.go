@@ -35,12 +35,13 @@ type Index struct {
 	files  *levelFiles
 	budget int64 // bytes of an overlay that is due to be written
 	logf   func(format string, args ...any)
+	plain  bool // a table takes LevelDB's place
 
 	flushing sync.Mutex    // one flush at a time, or none while a cut is made; taken before mu
 	boundary chan struct{} // told when what was wanted is frozen
 
 	mu      sync.RWMutex
-	db      *leveldb.DB
+	db      keyValues
 	now     *overlay
 	frozen  *overlay // nil: nothing waits to be written
 	still   frozenState
@@ -85,7 +86,7 @@ type frozenState struct {
 // openIndex opens the index in dir, or makes an empty one where there is none that can be trusted.
 func openIndex(fs FS, dir string, l indexLog, o *Options) (index, error) {
 	x := &Index{log: l, files: &levelFiles{fs, dir, l}, budget: maxOverlayBytes, now: newOverlay(), notes: map[string]*slotMore{},
-		logf: o.Logf, boundary: make(chan struct{}, 1)}
+		logf: o.Logf, boundary: make(chan struct{}, 1), plain: o.Stepped}
 	if o.MemoryBytes > 0 {
 		x.budget = min(max(o.MemoryBytes/8, minOverlayBytes), maxOverlayBytes)
 	}
@@ -93,7 +94,7 @@ func openIndex(fs FS, dir string, l indexLog, o *Options) (index, error) {
 		return nil, err
 	}
 	if !x.files.condemned() {
-		db, err := openLevel(x.files, x.budget)
+		db, err := x.openFiles()
 		if err == nil {
 			x.db = db
 			if err = x.loadState(); err == nil {
@@ -105,6 +106,22 @@ func openIndex(fs FS, dir string, l indexLog, o *Options) (index, error) {
 	}
 	x.db = nil
 	return x, x.reset()
+}
+
+// openFiles opens what the index is written to.
+func (x *Index) openFiles() (keyValues, error) {
+	if x.plain {
+		t, err := openTable(x.files.fs, x.files.dir)
+		if err != nil {
+			return nil, err
+		}
+		return t, nil
+	}
+	db, err := openLevel(x.files, x.budget)
+	if err != nil {
+		return nil, err
+	}
+	return levelDB{db}, nil
 }
 
 // loadState reads what was written with the last flush. An index that was never flushed is empty.
@@ -175,7 +192,7 @@ func (x *Index) reset() error {
 	x.now, x.frozen, x.still = newOverlay(), nil, frozenState{}
 	x.pos, x.flushed, x.live, x.trim, x.disk, x.counts, x.dead = 0, 0, 0, trimming{}, 0, nil, 0
 	x.inBatch, x.wanted, x.broken = false, false, nil
-	x.db, err = openLevel(x.files, x.budget)
+	x.db, err = x.openFiles()
 	return err
 }
 
@@ -276,7 +293,9 @@ func (x *Index) flush() error {
 		if db == nil {
 			return ErrClosed
 		}
-		if err := x.write(db, frozen, &still); err != nil {
+		if err := x.write(db, frozen, &still); errors.Is(err, ErrFull) { // of a stepped store: nothing has changed
+			return err
+		} else if err != nil {
 			return x.mark(fmt.Errorf("writing it: %w", err))
 		}
 		x.mu.Lock()
@@ -293,7 +312,7 @@ func (x *Index) flush() error {
 }
 
 // write puts an overlay and the position that it brings into LevelDB, all or nothing. Nobody changes what is frozen.
-func (x *Index) write(db *leveldb.DB, o *overlay, still *frozenState) error {
+func (x *Index) write(db keyValues, o *overlay, still *frozenState) error {
 	b := new(leveldb.Batch)
 	var key, value []byte
 	for q, c := range o.queues {

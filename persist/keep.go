@@ -130,6 +130,17 @@ func (s *Store) Close() error {
 	if wake {
 		s.wake <- struct{}{}
 	}
+	if s.stepped {
+		s.stepOut()
+	} else {
+		s.join()
+	}
+	err := s.sayGoodbye()
+	return errors.Join(err, s.abandon())
+}
+
+// join has the goroutines end, each after those that give it work.
+func (s *Store) join() {
 	<-s.write.done
 	close(s.write.bgStop)
 	<-s.write.bgDone
@@ -140,8 +151,6 @@ func (s *Store) Close() error {
 	<-s.apply.done
 	close(s.prep.requests)
 	<-s.prep.done
-	err := s.sayGoodbye()
-	return errors.Join(err, s.abandon())
 }
 
 // sayGoodbye makes the next Open quick, if all went well.

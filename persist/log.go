@@ -50,6 +50,7 @@ type Log struct {
 	fatal      func(error)
 	written    func()
 	pins       pinSet
+	stepped    bool // no goroutines: nothing waits for one
 
 	mu        sync.Mutex
 	tail      []*logBatch // appended and not applied, or held; only the last may be open
@@ -326,6 +327,14 @@ func (l *Log) lead(epoch uint64) (Pos, error) {
 	if wake {
 		l.wake <- struct{}{}
 	}
+	if l.stepped {
+		return l.stepLead()
+	}
+	return l.openAt(b)
+}
+
+// openAt takes appends once the epoch's beginning is synced.
+func (l *Log) openAt(b *barrier) (Pos, error) {
 	select {
 	case <-b.done:
 	case <-l.failed:
@@ -337,7 +346,7 @@ func (l *Log) lead(epoch uint64) (Pos, error) {
 		return 0, ErrClosed
 	}
 	l.refused = nil
-	return end, nil
+	return b.end, nil
 }
 
 // mayLead says whether an epoch may begin now. mu is held.

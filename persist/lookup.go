@@ -18,14 +18,14 @@ import (
 const noBlock = 1 << 63
 
 // view is LevelDB as it was at one moment; release it.
-type view struct{ *leveldb.Snapshot }
+type view struct{ snapshot }
 
 // look takes a snapshot. mu is held, for reading at least.
 func (x *Index) look() (view, error) {
 	if x.db == nil {
 		return view{}, ErrClosed
 	}
-	s, err := x.db.GetSnapshot()
+	s, err := x.db.snapshot()
 	return view{s}, err
 }
 

@@ -16,12 +16,13 @@ type memFile struct {
 
 func (f *memFile) enter(op string) error {
 	f.fs.mu.Lock()
+	changes := op != "read" && op != "size"
 	switch {
 	case f.closed:
 		return f.fs.fail(op, f.name, fs.ErrClosed)
-	case f.fs.dead:
+	case f.fs.dead || changes && f.fs.off():
 		return f.fs.fail(op, f.name, errPowerOff)
-	case f.readOnly && op != "read" && op != "size" && op != "close":
+	case f.readOnly && changes:
 		return f.fs.fail(op, f.name, fs.ErrPermission)
 	}
 	return nil

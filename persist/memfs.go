@@ -4,8 +4,10 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"math/rand/v2"
 	"path"
+	"slices"
 	"sort"
 	"sync"
 	"syscall"
@@ -26,6 +28,7 @@ type MemFS struct {
 	dirs    map[string]bool
 	locks   map[string]bool
 	dead    bool
+	fuse    int   // changes until the power goes; 0 it stays
 	room    int64 // bytes that all files together may hold; 0 no bound
 }
 
@@ -52,6 +55,59 @@ func (m *MemFS) SetRoom(n int64) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.room = n
+}
+
+// Fuse has the power go at the n-th change from now on, in the middle of whatever is being done; 0 has it stay. Everything
+// answers errors from then on, until Crash says what is left. Dead says that it has come to that.
+func (m *MemFS) Fuse(n int) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.fuse = n
+}
+
+// Dead says that the power is off: by Fuse, Crash or Kill.
+func (m *MemFS) Dead() bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.dead
+}
+
+// off counts a change, and says whether the power is off. The lock is held.
+func (m *MemFS) off() bool {
+	if m.fuse > 0 {
+		m.fuse--
+		m.dead = m.dead || m.fuse == 0
+	}
+	return m.dead
+}
+
+// Flip turns a bit of a file over, in memory and on the disk: what rots is not noticed until it is read. It says whether
+// there is such a byte.
+func (m *MemFS) Flip(name string, off int64, bit uint8) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	n := m.names[path.Clean(name)]
+	if n == nil || off >= int64(len(n.data)) {
+		return false
+	}
+	n.data[off] ^= 1 << (bit & 7)
+	if off < int64(len(n.disk)) {
+		n.disk[off] ^= 1 << (bit & 7)
+	}
+	return true
+}
+
+// Copy is another file system with the files of this one, as they are read; all of it is on its disk.
+func (m *MemFS) Copy() *MemFS {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	out := NewMemFS()
+	out.dirs = maps.Clone(m.dirs)
+	for name, n := range m.names {
+		c := &memNode{data: slices.Clone(n.data), disk: slices.Clone(n.data), dirty: map[int]bool{}}
+		out.names[name], out.durable[name] = c, c
+	}
+	return out
 }
 
 // grow says whether a file may become that much larger. The lock is held.
@@ -164,7 +220,7 @@ func (m *MemFS) Create(name string) (File, error) {
 	name = path.Clean(name)
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.dead {
+	if m.off() {
 		return nil, m.fail("create", name, errPowerOff)
 	}
 	if !m.dirs[path.Dir(name)] {
@@ -205,7 +261,7 @@ func (m *MemFS) Rename(from, to string) error {
 	from, to = path.Clean(from), path.Clean(to)
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.dead {
+	if m.off() {
 		return m.fail("rename", from, errPowerOff)
 	}
 	n := m.names[from]
@@ -222,7 +278,7 @@ func (m *MemFS) Remove(name string) error {
 	name = path.Clean(name)
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.dead {
+	if m.off() {
 		return m.fail("remove", name, errPowerOff)
 	}
 	if m.names[name] == nil {
@@ -274,7 +330,7 @@ func (m *MemFS) SyncDir(dir string) error {
 	dir = path.Clean(dir)
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.dead {
+	if m.off() {
 		return m.fail("sync", dir, errPowerOff)
 	}
 	if !m.dirs[dir] {

@@ -42,6 +42,10 @@ type Options struct {
 	// cluster, which fetches the log from another. Recovery().Damage says so then.
 	Tolerant bool
 
+	// Stepped starts no goroutine: who opened the store has each thing done that one would do (stepped.go), in an order of its
+	// own choosing, on one goroutine. The index is kept in one file that is written anew at each flush. For simulations.
+	Stepped bool
+
 	begin     *segmentHeader // of incoming/: an empty log begins there
 	openIndex indexOpener    // openIndex by default
 }

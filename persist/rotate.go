@@ -14,8 +14,17 @@ func (l *Log) askAhead() {
 	w := &l.write
 	if !w.asked && w.pos-w.active.first > (w.room-w.active.first)/2 {
 		w.asked = true
-		l.prep.requests <- prepareRequest{}
+		l.askPreparer(prepareRequest{})
 	}
+}
+
+// askPreparer hands a request to the preparer's goroutine; without one it is served at once.
+func (l *Log) askPreparer(r prepareRequest) {
+	if l.stepped {
+		l.prep.serve(r, &l.segs)
+		return
+	}
+	l.prep.requests <- r
 }
 
 // untilRoom repeats what fails for want of room until there is some, or the log is closed. What failed has confirmed
@@ -61,9 +70,9 @@ func (l *Log) withRoom(f func() error) error {
 	})
 }
 
-// orWait does f for the writer, which waits for room unless it writes what a master sent.
+// orWait does f for the writer, which waits for room unless it writes what a master sent, or is stepped.
 func (l *Log) orWait(f func() error) error {
-	if l.write.hasty {
+	if l.write.hasty || l.stepped {
 		return f()
 	}
 	return l.untilRoom(f)
@@ -81,7 +90,7 @@ func (l *Log) rotate(b *logBatch) error {
 	var next prepared
 	err := l.orWait(func() error {
 		reply := make(chan prepared, 1)
-		l.prep.requests <- prepareRequest{need: segmentHeaderBytes + int64(len(b.buf)), reply: reply}
+		l.askPreparer(prepareRequest{need: segmentHeaderBytes + int64(len(b.buf)), reply: reply})
 		next = <-reply
 		return next.err
 	})
@@ -96,7 +105,7 @@ func (l *Log) rotate(b *logBatch) error {
 		return fmt.Errorf("making %s: %w", l.segs.name(b.base), err)
 	}
 	if w.active != nil {
-		l.prep.requests <- prepareRequest{shrink: w.active, shrinkTo: segmentHeaderBytes + int64(b.base-w.active.first)}
+		l.askPreparer(prepareRequest{shrink: w.active, shrinkTo: segmentHeaderBytes + int64(b.base-w.active.first)})
 	}
 	w.file, w.asked = next.file, false
 	w.active = l.segs.add(b.base, next.size, next.file)

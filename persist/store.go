@@ -71,13 +71,17 @@ func Open(o Options) (_ *Store, err error) {
 	if err := s.recoverOrSetAside(); err != nil {
 		return nil, err
 	}
+	if s.stepped {
+		s.prep.refillReserve()
+		return s, nil
+	}
 	s.startGoroutines()
 	return s, nil
 }
 
 func newLog(o *Options) *Log {
 	l := &Log{fs: o.FS, dir: o.Dir, progress: o.Progress, sync: o.Sync, limit: o.StoreUsage,
-		batchLimit: int(min(openBatchBytes, o.LogSize-segmentHeaderBytes)), now: o.Now, logf: o.Logf,
+		batchLimit: int(min(openBatchBytes, o.LogSize-segmentHeaderBytes)), stepped: o.Stepped, now: o.Now, logf: o.Logf,
 		fatal: o.Fatal, written: o.Written, refused: ErrClosed, wake: make(chan struct{}, 1), failed: make(chan struct{})}
 	l.lazy = time.AfterFunc(time.Hour, l.lazyDue)
 	l.lazy.Stop()

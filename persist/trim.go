@@ -3,6 +3,8 @@ package persist
 import (
 	"encoding/binary"
 	"errors"
+	"maps"
+	"slices"
 )
 
 // trimDead says that the log's oldest segments are not needed, if nothing in them lives. What gave out counters there,
@@ -88,8 +90,8 @@ func (t *trimPlan) unit() *Unit {
 	if t.alive {
 		return u
 	}
-	for q, tails := range t.tails {
-		u.RelocateTails(q, tails)
+	for _, q := range slices.Sorted(maps.Keys(t.tails)) { // one history is one log
+		u.RelocateTails(q, t.tails[q])
 	}
 	u.Trim(t.to)
 	return u
