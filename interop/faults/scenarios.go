@@ -18,5 +18,7 @@ var scenarios = []*scenario{
 	{number: 16, title: "packets to the master alone are lost", expected: "failover, the old master is not elected again", short: true, run: deafMaster},
 	{number: 17, title: "packets from the master alone are lost", expected: "failover in less than 2.5 s", short: true, run: deafReplicas},
 	{number: 18, title: "the master stands still for 0.5 s, 5 s, 60 s", expected: "0.5 s: nothing; else another, the old one confirms nothing any more", short: true, run: pauseMaster},
+	{number: 25, title: "a replica's last segment is cut short below what is committed", expected: "damaged: no vote, cannot be elected, fetches the log anew", short: true, run: truncateReplica},
+	{number: 26, title: "a replica is wiped while its row stands, then the master dies", expected: "its old vote does not count", short: true, run: wipeReplica},
 	{number: 38, title: "a replica attaches while nothing is sent, the others die", expected: "it serves all that was confirmed, nothing settled returns", short: true, fresh: true, run: attachIdle},
 }
