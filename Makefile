@@ -5,10 +5,10 @@ T ?= 60s
 export PATH := $(CURDIR)/.cache/go/bin:$(PATH)
 PKGS := ./core/... ./persist/... ./protocols/... ./ha/... ./cmd/...
 
-.PHONY: help sim cluster run build test unit lint fuzz bench cover interop faults faults-short trials crash scale clean setup
+.PHONY: help sim cluster run build test unit lint fuzz bench cover interop faults faults-short trials crash scale clean setup bench-cluster
 
 help: ## this list
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
 
 build: setup ## the binary, bin/havenmq
 	CGO_ENABLED=0 go build -trimpath -o bin/havenmq ./cmd/havenmq
@@ -65,6 +65,9 @@ fuzz: setup ## each fuzz target for T (default 60s)
 
 bench: build ## cost of a message: CPU, syncs, allocations, latency
 	$(MAKE) -C interop bench
+
+bench-cluster: build ## what replication costs, beside one node, into docs/performance.md (3 min)
+	$(MAKE) -C interop bench-cluster
 
 cover: setup ## statement coverage; fails below 85% in core, persist, protocols or ha
 	@.ci/cover

@@ -22,7 +22,7 @@ func TestEachJobRuns(t *testing.T) {
 	}()
 	s := &settings{count: 2000, warmUp: 500, size: 100, window: 100, credit: 200}
 	for i := range jobs {
-		p, err := connect(b, s, &jobs[i])
+		p, err := connect(alone{b}, s, &jobs[i])
 		if err != nil {
 			t.Fatalf("%s: %v", jobs[i].name, err)
 		}

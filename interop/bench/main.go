@@ -2,7 +2,7 @@
 // directory, sends messages in and takes them out again over each protocol, and prints a table.
 //
 // Each job is one producer and one consumer. It runs twice: as fast as it goes, for throughput and cost, and at a third of that
-// rate, for the time from a message's sending to its receipt.
+// rate, for the time from a message's sending to its receipt. With -cluster it compares one node with clusters of three instead.
 package main
 
 import (
@@ -23,6 +23,8 @@ type settings struct {
 	window, credit int
 	binary         string
 	only           string
+	rounds         int           // of a comparison
+	paced, slow    time.Duration // of a round at pacedRate, and at each of lowRates
 }
 
 func main() {
@@ -34,8 +36,17 @@ func main() {
 	flag.IntVar(&s.credit, "credit", 1000, "messages that a consumer takes unacknowledged")
 	flag.StringVar(&s.binary, "binary", "", "the program (default bin/havenmq)")
 	flag.StringVar(&s.only, "only", "", "run only the job of this name")
+	flag.IntVar(&s.rounds, "rounds", 3, "rounds of a comparison")
+	flag.DurationVar(&s.paced, "paced", 5*time.Second, "a comparison's time at 5,000 messages a second, a round")
+	flag.DurationVar(&s.slow, "slow", 3*time.Second, "a comparison's time at each low rate, a round")
+	against := flag.Bool("cluster", false, "compare one node with clusters of three")
+	out := flag.String("out", "", "the document that a comparison is written into; none")
 	flag.Parse()
-	if err := run(&s); err != nil {
+	do := func() error { return run(&s) }
+	if *against {
+		do = func() error { return compareReplication(&s, *out) }
+	}
+	if err := do(); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
 	}
@@ -91,7 +102,7 @@ func run(s *settings) (err error) {
 
 // measure runs a job at full speed and at a third of it, and prints its line.
 func measure(w *tabwriter.Writer, b *broker.Broker, s *settings, j *job) error {
-	p, err := connect(b, s, j)
+	p, err := connect(alone{b}, s, j)
 	if err != nil {
 		return err
 	}

@@ -7,13 +7,12 @@ import (
 	"slices"
 	"time"
 
-	"github.com/havenmq/havenmq/interop/broker"
 	"github.com/havenmq/havenmq/interop/wire"
 )
 
 // pair is a producer and a consumer of one job.
 type pair struct {
-	b        *broker.Broker
+	on       subject
 	s        *settings
 	sender   wire.Sender
 	receiver wire.Receiver
@@ -22,19 +21,19 @@ type pair struct {
 // runTimeout bounds one run.
 const runTimeout = 5 * time.Minute
 
-func connect(b *broker.Broker, s *settings, j *job) (*pair, error) {
-	o := wire.Options{Addr: b.Addr(j.out), ID: "bench-consumer-" + j.name, Destination: j.subscribe, Window: s.window,
+func connect(on subject, s *settings, j *job) (*pair, error) {
+	o := wire.Options{Addr: on.Addr(j.out), ID: "bench-consumer-" + j.name, Destination: j.subscribe, Window: s.window,
 		Credit: s.credit, QoS: 1, Durable: j.durable, Persistent: true}
 	r, err := j.receive(o)
 	if err != nil {
 		return nil, fmt.Errorf("consumer: %w", err)
 	}
-	o.Addr, o.ID, o.Destination = b.Addr(j.in), "bench-producer-"+j.name, j.sendTo
+	o.Addr, o.ID, o.Destination = on.Addr(j.in), "bench-producer-"+j.name, j.sendTo
 	sender, err := j.send(o)
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("producer: %w", err), r.Close())
 	}
-	return &pair{b, s, sender, r}, nil
+	return &pair{on, s, sender, r}, nil
 }
 
 func (p *pair) close() {
@@ -44,14 +43,14 @@ func (p *pair) close() {
 
 // result is what a run has shown.
 type result struct {
-	n             int
-	took, cpu     time.Duration
-	allocs, syncs float64
-	latencies     []time.Duration // sorted
+	n         int
+	took      time.Duration
+	costs                     // while it ran
+	latencies []time.Duration // sorted
 }
 
 func (r *result) perSecond() float64     { return float64(r.n) / r.took.Seconds() }
-func (r *result) cpuPerMessage() float64 { return float64(r.cpu.Microseconds()) / float64(r.n) }
+func (r *result) cpuPerMessage() float64 { return float64(r.cpu().Microseconds()) / float64(r.n) }
 
 func (r *result) percentile(p float64) time.Duration {
 	return r.latencies[min(len(r.latencies)-1, int(float64(len(r.latencies))*p/100))]
@@ -59,7 +58,7 @@ func (r *result) percentile(p float64) time.Duration {
 
 // run passes n messages through, at rate messages a second or as fast as they go.
 func (p *pair) run(n int, rate float64) (*result, error) {
-	before, err := p.costs()
+	before, err := p.on.costs()
 	if err != nil {
 		return nil, err
 	}
@@ -74,11 +73,11 @@ func (p *pair) run(n int, rate float64) (*result, error) {
 		return nil, err
 	}
 	r.took = time.Since(began)
-	after, err := p.costs()
+	after, err := p.on.costs()
 	if err != nil {
 		return nil, err
 	}
-	r.cpu, r.allocs, r.syncs = after.cpu-before.cpu, after.allocs-before.allocs, after.syncs-before.syncs
+	r.costs = after.since(before)
 	slices.Sort(r.latencies)
 	return r, nil
 }
@@ -117,18 +116,4 @@ func (p *pair) receive(r *result, began time.Time) error {
 		r.latencies = append(r.latencies, time.Since(began)-time.Duration(binary.BigEndian.Uint64(body)))
 	}
 	return p.receiver.Ack()
-}
-
-type costs struct {
-	cpu           time.Duration
-	allocs, syncs float64
-}
-
-func (p *pair) costs() (costs, error) {
-	m, err := p.b.Metrics()
-	if err != nil {
-		return costs{}, err
-	}
-	cpu, err := p.b.CPU()
-	return costs{cpu, m["go_memstats_mallocs_total"], m["havenmq_store_syncs_total"]}, err
 }

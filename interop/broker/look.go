@@ -32,8 +32,11 @@ func (b *Broker) API(path string, v any) error {
 }
 
 // Metrics reads /metrics: each sample's value by its name and labels as they are written there.
-func (b *Broker) Metrics() (map[string]float64, error) {
-	resp, err := client.Get("http://" + b.Addr("admin") + "/metrics")
+func (b *Broker) Metrics() (map[string]float64, error) { return Scrape("http://" + b.Addr("admin")) }
+
+// Scrape reads /metrics of an admin URL.
+func Scrape(admin string) (map[string]float64, error) {
+	resp, err := client.Get(admin + "/metrics")
 	if err != nil {
 		return nil, err
 	}
@@ -62,15 +65,18 @@ func cutLast(line string) (before, after string, ok bool) {
 }
 
 // CPU is the user and system time that the process has used.
-func (b *Broker) CPU() (time.Duration, error) {
-	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", b.PID()))
+func (b *Broker) CPU() (time.Duration, error) { return ProcessCPU(b.PID()) }
+
+// ProcessCPU is the user and system time that a process has used, in steps of 10 ms.
+func ProcessCPU(pid int) (time.Duration, error) {
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	if err != nil {
 		return 0, err
 	}
 	_, after, _ := strings.Cut(string(stat), ") ")
 	f := strings.Fields(after)
 	if len(f) < 13 {
-		return 0, fmt.Errorf("/proc/%d/stat cannot be read: %q", b.PID(), stat)
+		return 0, fmt.Errorf("/proc/%d/stat cannot be read: %q", pid, stat)
 	}
 	user, err := strconv.ParseInt(f[11], 10, 64)
 	if err != nil {

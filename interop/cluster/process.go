@@ -37,6 +37,14 @@ func (p *process) start(args ...string) error {
 	return nil
 }
 
+// PID is the process id, 0 when it was never started.
+func (p *process) PID() int {
+	if p.cmd == nil {
+		return 0
+	}
+	return p.cmd.Process.Pid
+}
+
 // Running says whether the process lives.
 func (p *process) Running() bool {
 	if p.cmd == nil {
