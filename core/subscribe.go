@@ -116,7 +116,9 @@ func (c *Client) subscribeTopic(s *subscription, r *SubscribeRequest) {
 	defer b.mu.Unlock()
 	s.q = b.newQueue(kindLive, 0, r.Source, b.policyFor(r.Source))
 	s.claim = &claim{q: s.q, noLocal: r.NoLocal, clientID: c.id}
+	s.q.mu.Lock() // a queue that is loaded is the clock's too
 	s.q.attach(s)
+	s.q.release()
 	b.live[s] = struct{}{}
 	b.routerOf(r.Source).add(r.Source.Name, s.claim)
 	b.version.Add(1)

@@ -3,6 +3,7 @@ package core
 import (
 	"errors"
 	"fmt"
+	"sync"
 	"testing"
 
 	"github.com/havenmq/havenmq/persist"
@@ -333,4 +334,27 @@ func TestDeclare(t *testing.T) {
 	if i := r.queue("q"); i.ID == 0 {
 		t.Errorf("%+v", i)
 	}
+}
+
+// A live subscription's queue is the clock's from the moment it is loaded.
+func TestSubscribeWhileTheClockTicks(t *testing.T) {
+	r := newRig(t)
+	p := r.connect("c")
+	var ticks sync.WaitGroup
+	stop := make(chan struct{})
+	ticks.Go(func() {
+		for ms := int64(rigStartMs); ; ms++ {
+			select {
+			case <-stop:
+				return
+			default:
+				r.b.Tick(ms)
+			}
+		}
+	})
+	for sub := range SubID(3000) {
+		p.c.Do([]Op{{Kind: OpSubscribe, Sub: sub + 1, Subscribe: &SubscribeRequest{Source: topicOf("news")}}}, r.now)
+	}
+	close(stop)
+	ticks.Wait()
 }
