@@ -21,6 +21,7 @@ func (b *Broker) Stats() Stats {
 	s := Stats{MemoryBytes: b.memory.Load(), MemoryLimitBytes: b.limits.MemoryBytes, StoreBytes: u.DiskBytes, StoreLimitBytes: u.LimitBytes,
 		StoreFull: u.Full, UncommittedBytes: b.uncommitted(), Throttles: b.throttle.Load()}
 	b.counts.snapshot(&s)
+	b.duplicates.snapshot(&s)
 	b.mu.RLock()
 	defer b.mu.RUnlock()
 	s.Queues, s.Topics, s.Subscriptions, s.Inboxes, s.Clients = len(b.queues), len(b.topics), len(b.durables), len(b.inboxes), len(b.clients)

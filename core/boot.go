@@ -22,6 +22,7 @@ func (b *Broker) boot() error {
 		{persist.TableSessions, "session", b.bootSession},
 		{persist.TableFilters, "filter", b.bootFilter},
 		{persist.TableInbound, "received packet id", b.bootInbound},
+		{persist.TableDuplicates, "id of a message", b.duplicates.boot},
 	}
 	for _, step := range steps {
 		var bad error
@@ -38,6 +39,7 @@ func (b *Broker) boot() error {
 			return fmt.Errorf("opening the broker: %w", err)
 		}
 	}
+	b.duplicates.booted()
 	return b.bootPauses()
 }
 

@@ -11,28 +11,29 @@ import (
 
 // Broker is the only door to queues, topics and subscriptions. Its exported methods may be called from any goroutine.
 type Broker struct {
-	store    Store         // never changes
-	limits   Limits        // never changes
-	auth     Authenticator // never changes
-	access   Authorizer    // never changes
-	policies []Policy      // never changes
-	formats  [256]Format   // never changes
-	pager    pager         // has its own lock
-	news     news          // has its own lock
-	counts   counts        // has its own lock
-	retained retainedRows  // has its own lock
-	writers  sync.Pool     // of *writer
-	now      atomic.Int64  // ms since epoch
-	memory   atomic.Int64  // bytes of bodies, entries and open transactions in memory
-	txBytes  atomic.Int64  // of them, of open transactions
-	tail     atomic.Uint64 // where the last unit that was appended ends
-	version  atomic.Uint64 // of who subscribes to what: a route of an older one is stale
-	shut     atomic.Bool   // nothing reaches the store any more
-	full     atomic.Bool   // the store refused a unit, and has taken none since
-	ended    atomic.Bool   // the store takes nothing any more
-	throttle atomic.Uint64 // how often a client was told not to be read
-	timed    timedQueues   // has its own lock
-	wakeful  sync.Mutex    // one Tick at a time
+	store      Store         // never changes
+	limits     Limits        // never changes
+	auth       Authenticator // never changes
+	access     Authorizer    // never changes
+	policies   []Policy      // never changes
+	formats    [256]Format   // never changes
+	pager      pager         // has its own lock
+	news       news          // has its own lock
+	counts     counts        // has its own lock
+	retained   retainedRows  // has its own lock
+	duplicates duplicates    // has its own lock
+	writers    sync.Pool     // of *writer
+	now        atomic.Int64  // ms since epoch
+	memory     atomic.Int64  // bytes of bodies, entries and open transactions in memory
+	txBytes    atomic.Int64  // of them, of open transactions
+	tail       atomic.Uint64 // where the last unit that was appended ends
+	version    atomic.Uint64 // of who subscribes to what: a route of an older one is stale
+	shut       atomic.Bool   // nothing reaches the store any more
+	full       atomic.Bool   // the store refused a unit, and has taken none since
+	ended      atomic.Bool   // the store takes nothing any more
+	throttle   atomic.Uint64 // how often a client was told not to be read
+	timed      timedQueues   // has its own lock
+	wakeful    sync.Mutex    // one Tick at a time
 
 	mu        sync.RWMutex // guards what follows
 	queues    map[Destination]*queue
@@ -94,6 +95,7 @@ func Open(o Options) (*Broker, error) {
 	for _, f := range o.Formats {
 		b.formats[f.ID()] = f
 	}
+	b.duplicates.limit = b.limits.DuplicateIDs
 	b.writers.New = func() any { return &writer{} }
 	b.news.listener = o.Events
 	b.counts.init()
@@ -120,6 +122,7 @@ func (l Limits) withDefaults() Limits {
 	fill(&l.TxBytes, defaultTxBytes)
 	fill(&l.TxOps, defaultTxOps)
 	fill(&l.Delayed, defaultDelayed)
+	fill(&l.DuplicateIDs, int(min(max(l.MemoryBytes/4096, 2*dupWindow), math.MaxInt32)))
 	return l
 }
 
@@ -297,14 +300,16 @@ func (b *Broker) tight() bool { return b.memory.Load() > b.limits.MemoryBytes }
 
 // writer is what one goroutine builds units with.
 type writer struct {
-	unit    persist.Unit
-	header  []byte
-	targets []persist.Target
-	ranges  []persist.Range
-	places  []placement
-	retains []string // topics whose retained messages the unit changes
-	key     []byte
-	value   []byte
+	unit     persist.Unit
+	header   []byte
+	targets  []persist.Target
+	ranges   []persist.Range
+	places   []placement
+	retains  []string   // topics whose retained messages the unit changes
+	ids      []stagedID // of messages in the unit that have one
+	producer uint64     // whose they are
+	key      []byte
+	value    []byte
 
 	funerals []funeral
 }

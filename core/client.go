@@ -58,6 +58,7 @@ type Client struct {
 	shared    map[string]*subscription // of an inbox's filters that name queues
 	txs       map[TxID]*transaction
 	routes    map[Destination]*route
+	producer  uint64 // whose window of ids its messages' are in; 0 is not known yet
 	last      *route
 	temps     map[Destination]struct{}
 	waiting   []waiting

@@ -27,7 +27,7 @@
 //
 // Lock order (a connection's own lock, which is protocols/peer's, comes first):
 //
-//	Broker.mu → inbox.mu → queue.mu, several by rank → Store
+//	Broker.mu → inbox.mu → queue.mu, several by rank → duplicates.mu → Store
 //	A mailbox, the pager, the list of timed queues, counts and news each have a last lock, under which nothing is locked.
 //	Sink.Wake, and Waiter.Advanced, may be called with any of them held: they must not call back.
 //	Messages are buried (bury) with no queue and no broker lock held, for the dead letters' queue may have to be made.

@@ -30,13 +30,65 @@ func (p *power) newUnit(what string) *powerUnit {
 	return u
 }
 
-func (u *powerUnit) confirm(*Completion) { u.confirmed = true }
+func (u *powerUnit) confirm(*Completion) {
+	u.confirmed = true
+	for _, v := range u.again {
+		v.confirmed = true
+	}
+}
 
 func (p *power) publish() {
+	if s := p.sentOnce(); s != nil && p.rng.IntN(3) == 0 {
+		p.do("producer", Op{Kind: OpPublish, Message: s.message()}, s.by.confirm)
+		return
+	}
 	u, q := p.newUnit("publish"), powerQueues[p.rng.IntN(2)]
 	body := p.body()
 	p.bring(u, q, body)
-	p.do("producer", Op{Kind: OpPublish, Message: text(queueOf(q), body, priority(uint8(3+p.rng.IntN(3))))}, u.confirm)
+	m := text(queueOf(q), body, priority(uint8(3+p.rng.IntN(3))))
+	p.name(m, u)
+	p.do("producer", Op{Kind: OpPublish, Message: m}, u.confirm)
+}
+
+// powerSent is a message that was sent under an id of its own, to be sent again: it is there once all the same.
+type powerSent struct {
+	queue, body string
+	by          *powerUnit
+}
+
+func (s *powerSent) message() *Message { return text(queueOf(s.queue), s.body, dup(short(s.body))) }
+
+// name gives m an id, sometimes.
+func (p *power) name(m *Message, by *powerUnit) {
+	if p.rng.IntN(3) == 0 {
+		body := string(m.Bare)
+		m.DupID = short(body)
+		p.sent = append(p.sent, &powerSent{m.To.Name, body, by})
+	}
+}
+
+// sentOnce picks one of those that were sent; what an open transaction sends is not sent yet.
+func (p *power) sentOnce() *powerSent {
+	if n := len(p.sent); n > 0 {
+		if s := p.sent[p.rng.IntN(n)]; s.by != p.tx {
+			return s
+		}
+	}
+	return nil
+}
+
+// unsend forgets what a transaction sent that comes to nothing.
+func (p *power) unsend(u *powerUnit) {
+	p.sent = slices.DeleteFunc(p.sent, func(s *powerSent) bool { return s.by == u })
+}
+
+// verifySent keeps what came to be: in the lives that follow it does not come again. What did not may not have an id.
+func (p *power) verifySent() {
+	p.sent = slices.DeleteFunc(p.sent, func(s *powerSent) bool { return !s.by.confirmed && s.by.happened == "" })
+	for _, s := range p.sent {
+		s.by = &powerUnit{confirmed: true}
+	}
+	p.sent = p.sent[max(len(p.sent)-40, 0):]
 }
 
 func (p *power) publishTopic() {
@@ -161,9 +213,16 @@ func (p *power) workInTx() {
 	r := p.rng.IntN(10)
 	switch {
 	case r < 4:
+		if s := p.sentOnce(); s != nil && r == 0 {
+			p.tx.again = append(p.tx.again, s.by)
+			p.do("producer", Op{Kind: OpPublish, Tx: 1, Message: s.message()}, nil)
+			return
+		}
 		body, q := p.body(), powerQueues[p.rng.IntN(2)]
 		p.tx.brings = append(p.tx.brings, &powerMessage{body: body, place: q, by: p.tx})
-		p.do("producer", Op{Kind: OpPublish, Tx: 1, Message: text(queueOf(q), body)}, nil)
+		m := text(queueOf(q), body)
+		p.name(m, p.tx)
+		p.do("producer", Op{Kind: OpPublish, Tx: 1, Message: m}, nil)
 	case r < 7:
 		if x := p.held("q0", "q1"); x != nil {
 			x.busy = true
@@ -182,6 +241,7 @@ func (p *power) endTx(commit bool) {
 		for _, x := range u.takes {
 			x.busy = false
 		}
+		p.unsend(u)
 		p.do("producer", Op{Kind: OpRollback, Tx: 1}, nil)
 		return
 	}

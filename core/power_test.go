@@ -134,6 +134,7 @@ func playPower(t *testing.T, seed uint64, disk powerDisk) (n powerCounts) {
 // unit is a group of changes that happen together or not at all.
 type powerUnit struct {
 	brings    []*powerMessage
+	again     []*powerUnit // of messages that it sends once more
 	takes     []*powerMessage
 	what      string
 	confirmed bool
@@ -178,6 +179,7 @@ type power struct {
 	last    Ticket
 	credit  map[string]uint64
 	tx      *powerUnit // open; nil none
+	sent    []*powerSent
 	ev      Events
 }
 
@@ -275,6 +277,7 @@ func (p *power) rejoin() {
 		for _, x := range p.tx.takes {
 			x.busy = false
 		}
+		p.unsend(p.tx)
 		p.tx = nil
 	}
 	for key := range p.credit {

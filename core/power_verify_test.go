@@ -88,6 +88,7 @@ func (p *power) verify() {
 		p.adopt(place, have)
 	}
 	p.verifyRetained()
+	p.verifySent()
 	p.units = nil
 }
 

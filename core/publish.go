@@ -1,6 +1,8 @@
 package core
 
 import (
+	"cmp"
+
 	"github.com/havenmq/havenmq/persist"
 )
 
@@ -66,7 +68,7 @@ func (c *Client) putOnce(w *writer, r *route, m *Message, inbound uint16) (end p
 func (c *Client) put(w *writer, r *route, m *Message, inbound uint16) (end persist.Pos, ok bool, err error) {
 	b := c.b
 	kept, err := retainingOf(m)
-	if err != nil {
+	if err = cmp.Or(err, checkDupID(m)); err != nil {
 		return 0, true, err
 	}
 	if !lockTargets(r.targets) {
@@ -74,13 +76,18 @@ func (c *Client) put(w *writer, r *route, m *Message, inbound uint16) (end persi
 		return 0, false, nil
 	}
 	w.places = w.places[:0]
-	b.place(w, r, m)
+	if m.DupID != "" {
+		b.duplicates.mu.Lock()
+		defer b.duplicates.mu.Unlock()
+	}
+	first := c.draftOnce(w, r, m, kept)
 	if inbound != 0 && c.inbox.stored {
 		w.key = inboundKey(w.key[:0], c.id, inbound)
 		w.unit.Put(persist.TableInbound, w.key, nil)
 	}
-	b.retain(w, m, kept)
-	end, err = b.commit(w)
+	if end, err = b.commit(w); !first { // it is confirmed when what came first is
+		end = persist.Pos(b.tail.Load())
+	}
 	for i := range r.targets {
 		w.mourn(r.targets[i].q)
 	}
@@ -105,8 +112,8 @@ func lockTargets(list []target) bool {
 }
 
 // place gives the message a place in each queue of the route, which are locked, and puts what is to be logged into w's
-// unit.
-func (b *Broker) place(w *writer, r *route, m *Message) {
+// unit; logged says that something is.
+func (b *Broker) place(w *writer, r *route, m *Message) (logged bool) {
 	from := len(w.places)
 	w.targets = w.targets[:0]
 	for _, t := range r.targets {
@@ -134,6 +141,7 @@ func (b *Broker) place(w *writer, r *route, m *Message) {
 	for i := range placed {
 		placed[i].ref, placed[i].sizeBytes, placed[i].share = ref, size, size/uint32(len(placed))
 	}
+	return len(w.targets) > 0
 }
 
 // awayFor says that a message is not for an inbox whose client is away: nothing would hold it but memory.
@@ -157,8 +165,17 @@ func (b *Broker) commit(w *writer) (end persist.Pos, err error) {
 	return end, err
 }
 
-// appendOf appends w's unit.
+// appendOf appends w's unit. If it has ids of messages, the duplicates are locked.
 func (b *Broker) appendOf(w *writer) (base, end persist.Pos, err error) {
+	if len(w.ids) > 0 {
+		b.duplicates.write(w)
+		defer func() {
+			if err == nil {
+				b.duplicates.remember(w)
+			}
+			b.duplicates.unstage(w)
+		}()
+	}
 	if len(w.retains) == 0 {
 		return b.append(&w.unit)
 	}

@@ -64,6 +64,10 @@ func TestOverTheRealStore(t *testing.T) {
 		"made and deleted": TestQueuesAreMadeDeletedAndPaused,
 		"deleted":          TestPublishToAQueueThatWasDeleted,
 		"subscriptions":    TestSubscriptionsAreDeleted,
+		"duplicates":       TestDuplicateIsStoredOnce,
+		"duplicates in tx": TestDuplicatesInTransactions,
+		"duplicates kept":  TestWindowOfAProducer,
+		"dup and QoS 2":    TestDuplicateWithAPacketID,
 	} {
 		t.Run(name, f)
 	}

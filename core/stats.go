@@ -23,6 +23,9 @@ type Stats struct {
 	Dropped      map[string]uint64  `json:"dropped"`      // by reason
 	Expired      uint64             `json:"expired"`
 	Throttles    uint64             `json:"throttles"` // times that a client was told not to be read
+
+	Duplicates   uint64 `json:"duplicates"`   // messages whose _AMQ_DUPL_ID had come before: confirmed, not stored again
+	DuplicateIDs int    `json:"duplicateIds"` // ids that are remembered
 }
 
 // Traffic is what went over one protocol, or one connection.

@@ -1,6 +1,7 @@
 package core
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 
@@ -102,8 +103,8 @@ func (c *Client) publishInTx(op *Op) {
 	c.received.Add(1)
 	t, err := c.join(op.Tx, 1, int64(len(op.Message.Bare)+entryBytes))
 	if err == nil {
-		if r := c.route(op.Message.To); r.err != nil {
-			err, t.failed = r.err, r.err
+		if err = cmp.Or(c.route(op.Message.To).err, checkDupID(op.Message)); err != nil {
+			t.failed = err
 		}
 	}
 	if err == nil {
@@ -256,17 +257,19 @@ func lockAll(list []*queue) bool {
 // commitLocked writes the unit, and does in memory what it says once the log has taken it. Only acceptances are part of
 // it: other outcomes follow in a unit of their own, as a delivery that is told twice that it failed harms nobody.
 func (c *Client) commitLocked(t *transaction, routes []*route) (persist.Pos, error) {
-	w := &c.work
+	w, again := &c.work, false
 	w.places = w.places[:0]
+	if slices.ContainsFunc(t.publishes, func(m *Message) bool { return m.DupID != "" }) {
+		c.b.duplicates.mu.Lock()
+		defer c.b.duplicates.mu.Unlock()
+	}
 	for i, m := range t.publishes {
 		kept, err := retainingOf(m)
 		if err != nil {
-			w.unit.Reset()
-			w.places, w.retains = w.places[:0], w.retains[:0]
+			c.abandon(w)
 			return 0, err
 		}
-		c.b.place(w, routes[i], m)
-		c.b.retain(w, m, kept)
+		again = !c.draftOnce(w, routes[i], m, kept) || again
 	}
 	var gone persist.Pos // what became of deliveries that are not c's any more is said up to here
 	for _, p := range t.settles {
@@ -280,19 +283,30 @@ func (c *Client) commitLocked(t *transaction, routes []*route) (persist.Pos, err
 		}
 	}
 	if c.b.ended.Load() {
-		w.unit.Reset()
-		w.places, w.retains = w.places[:0], w.retains[:0]
+		c.abandon(w)
 		return 0, &Error{CodeShutdown, "store", "it is closed"}
 	}
 	end, err := c.b.commit(w)
 	if err != nil {
 		return 0, err
 	}
+	if again { // they are confirmed when what came first is
+		end = persist.Pos(c.b.tail.Load())
+	}
 	end = max(end, gone)
 	for _, p := range t.settles {
 		end = max(end, c.fulfil(w, p))
 	}
 	return end, nil
+}
+
+// abandon forgets what was drafted. The duplicates are locked if ids were.
+func (c *Client) abandon(w *writer) {
+	w.unit.Reset()
+	w.places, w.retains = w.places[:0], w.retains[:0]
+	if len(w.ids) > 0 {
+		c.b.duplicates.unstage(w)
+	}
 }
 
 // draft writes acceptances of locked queues, and changes nothing in memory.

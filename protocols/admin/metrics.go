@@ -72,6 +72,8 @@ var (
 	dLogEnd       = desc("log_end_position", "Position behind the log.")
 	dCommitted    = desc("log_committed_position", "Position up to which a quorum holds the log.")
 	dThrottled    = desc("throttles_total", "Times that a client was made to wait.")
+	dDuplicates   = desc("messages_duplicate_total", "Messages confirmed and not stored again: their _AMQ_DUPL_ID had come before.")
+	dDuplicateIDs = desc("duplicate_ids", "_AMQ_DUPL_IDs that are remembered.")
 )
 
 // brokerCollector reads one snapshot a scrape.
@@ -109,6 +111,8 @@ func (c *brokerCollector) Collect(ch chan<- prometheus.Metric) {
 	}
 	e.counter(dExpired, s.Expired)
 	e.counter(dThrottled, s.Throttles)
+	e.counter(dDuplicates, s.Duplicates)
+	e.gauge(dDuplicateIDs, float64(s.DuplicateIDs))
 	e.gauge(dQueues, float64(s.Queues))
 	e.gauge(dTopics, float64(s.Topics))
 	e.gauge(dSubs, float64(s.Subscriptions), "durable")
