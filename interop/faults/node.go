@@ -32,12 +32,13 @@ type status = clients.Status
 
 // nodeOptions are what differs from cluster to cluster.
 type nodeOptions struct {
-	zk      string // zkAddress
-	zkPath  string
-	sync    string // "" is quorum_disk
-	token   string // "" is the cluster's
-	logSize string // "" is 2mb
-	weight  int    // 0 is 1
+	zk       string // zkAddress
+	zkPath   string
+	sync     string // "" is quorum_disk
+	token    string // "" is the cluster's
+	logSize  string // "" is 2mb
+	weight   int    // 0 is 1
+	replicas int    // 0 is 3
 }
 
 // clusterToken is the securityToken that all members know.
@@ -50,11 +51,15 @@ func (n *node) configure(o nodeOptions) error {
 		}
 		return v
 	}
+	replicas := o.replicas
+	if replicas == 0 {
+		replicas = 3
+	}
 	return writeFile(filepath.Join(n.dir, "havenmq.yaml"), fmt.Sprintf(`brokerName: faults
 dataDirectory: %[2]s/data
 persistenceAdapter:
   replicatedLevelDB:
-    replicas: 3
+    replicas: %[9]d
     bind: tcp://%[1]s:61619
     hostname: %[1]s
     zkAddress: %[3]s
@@ -69,7 +74,7 @@ transportConnectors:
   - {name: stomp, uri: "stomp://%[1]s:61613"}
 admin: {address: "%[1]s:8161"}
 allowAnonymous: true
-`, n.addr, n.dir, o.zk, o.zkPath, def(o.sync, "quorum_disk"), def(o.token, clusterToken), def(o.logSize, "2mb"), max(1, o.weight)))
+`, n.addr, n.dir, o.zk, o.zkPath, def(o.sync, "quorum_disk"), def(o.token, clusterToken), def(o.logSize, "2mb"), max(1, o.weight), replicas))
 }
 
 // boot starts the program; wrap are words in front of it, such as strace's.

@@ -29,6 +29,7 @@ type runner struct {
 	began    time.Time
 	network  *network
 	ensemble *ensemble
+	fourth   *host    // nil: no scenario has asked for one yet
 	cluster  *cluster // nil: the next scenario makes one
 	clusters int      // made so far
 	rows     []row

@@ -20,5 +20,7 @@ var scenarios = []*scenario{
 	{number: 18, title: "the master stands still for 0.5 s, 5 s, 60 s", expected: "0.5 s: nothing; else another, the old one confirms nothing any more", short: true, run: pauseMaster},
 	{number: 25, title: "a replica's last segment is cut short below what is committed", expected: "damaged: no vote, cannot be elected, fetches the log anew", short: true, run: truncateReplica},
 	{number: 26, title: "a replica is wiped while its row stands, then the master dies", expected: "its old vote does not count", short: true, run: wipeReplica},
+	{number: 32, title: "a link flaps every 500 ms: one machine's, then each master's", expected: "no election without a real loss of the quorum, no livelock", short: true, run: flapMaster},
+	{number: 33, title: "a fourth node; another cluster's directory; a wrong securityToken", expected: "refused, never counted", short: true, run: refuseStrangers},
 	{number: 38, title: "a replica attaches while nothing is sent, the others die", expected: "it serves all that was confirmed, nothing settled returns", short: true, fresh: true, run: attachIdle},
 }
