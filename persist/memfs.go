@@ -1,6 +1,7 @@
 package persist
 
 import (
+	"bytes"
 	"fmt"
 	"io"
 	"io/fs"
@@ -95,6 +96,15 @@ func (m *MemFS) Flip(name string, off int64, bit uint8) bool {
 		n.disk[off] ^= 1 << (bit & 7)
 	}
 	return true
+}
+
+// Durable says that the bytes [from, to) of a file, and its name, would be there after a power loss now.
+func (m *MemFS) Durable(name string, from, to int64) bool {
+	name = path.Clean(name)
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	n := m.durable[name]
+	return n != nil && n == m.names[name] && to <= int64(min(len(n.data), len(n.disk))) && bytes.Equal(n.data[from:to], n.disk[from:to])
 }
 
 // Copy is another file system with the files of this one, as they are read; all of it is on its disk.

@@ -8,7 +8,7 @@ import "fmt"
 //	committer          StepWrite, StepSync      one round's two halves
 //	applier            StepApply
 //	preparer           at once, within whatever asks it; StepRoom once a second while the disk is full
-//	hint, keep         StepHint, Keep
+//	hint, keep         StepHint, StepKeep
 //	syncer             StepSync
 //
 // ErrFull of a step says that the disk has no room: where a goroutine would wait and try again, the caller does.
@@ -68,6 +68,14 @@ func (l *Log) StepApply() {
 
 // StepHint writes the commit hint, if it moved.
 func (s *Store) StepHint() error { return s.failUnless(s.writeHint()) }
+
+// StepKeep does what Keep does, but says nothing of what passes: a full disk, a tail that moved.
+func (s *Store) StepKeep() error {
+	if err := s.keepHouse(); err != nil && !passing(err) {
+		return s.failUnless(fmt.Errorf("keeping the index: %w", err))
+	}
+	return nil
+}
 
 // StepRoom looks again whether a disk that was full has room.
 func (s *Store) StepRoom() {

@@ -1,10 +1,15 @@
 package sim
 
 import (
-	"slices"
-
 	"github.com/havenmq/havenmq/ha"
+	"github.com/havenmq/havenmq/persist"
 )
+
+// prefix is what anybody has taken for committed: the checksum of each batch, by its end. A checksum covers all before.
+type prefix struct {
+	sums map[persist.Pos]uint32
+	end  persist.Pos
+}
 
 // elected holds I1: one winner an epoch; and I2: epochs only grow.
 func (w *World) elected(m *ha.Mandate, o ha.Outcome) {
@@ -18,60 +23,131 @@ func (w *World) elected(m *ha.Mandate, o ha.Outcome) {
 	w.faults.elections++
 }
 
-// committed holds I7: what anybody takes for committed is the same everywhere.
-func (w *World) committed(n *node, to int) {
-	for i, e := range n.disk.log[:to] {
-		if i == len(w.prefix) {
-			w.prefix = append(w.prefix, e)
-		}
-		if w.prefix[i] != e {
-			w.fail("I7: node %d takes %v for committed at %d, where %v is", n.no, e, i, w.prefix[i])
-			return
-		}
+// voted holds I5: a vote is what is on the disk.
+func (w *World) voted(n *node, r *ha.MemberRow) {
+	if r == nil || r.State != ha.StateFrozen {
+		return
+	}
+	s, m := n.store, n.store.Meta()
+	if r.Promised > m.Promised || r.End != s.Received() || r.End != s.Synced() || r.LastEpoch != s.Epoch() || r.Voter && !m.Voter {
+		w.fail("I5: node %d votes %+v, and its log ends at %d, synced %d, of epoch %d, with %d promised and voter %v",
+			n.no, *r, s.Received(), s.Synced(), s.Epoch(), m.Promised, m.Voter)
 	}
 }
 
-// confirm notes what a master answers its producers, and holds I9: a quorum has it on disk, or had when it
-// said so: a disk that was wiped since counts.
-func (w *World) confirm(n *node, to int) {
-	for i := len(n.disk.log[:to]) - 1; i >= 0; i-- {
-		e := n.disk.log[i]
-		if e.id != 0 && w.confirmed[e.id] {
-			break
+// sent holds I3: nobody acknowledges for a lower epoch than it has promised on disk; nor what is not synced, nor as a voter
+// that it is not.
+func (w *World) sent(n *node, f ha.Frame) {
+	a, ok := f.(ha.Ack)
+	if !ok {
+		return
+	}
+	d := n.disk
+	if a.Epoch < d.promised {
+		w.fail("I3: node %d acknowledges for epoch %d, and has promised %d", n.no, a.Epoch, d.promised)
+	}
+	if l, _ := n.follower(a.Incoming); l != nil && a.Synced > l.Synced() {
+		w.fail("I9: node %d acknowledges up to %d, and has synced up to %d", n.no, a.Synced, l.Synced())
+	}
+	if a.Voter && (a.Incoming || !d.voter) {
+		w.fail("I11: node %d acknowledges as a voter, and is none", n.no)
+	}
+}
+
+// check holds what must be so after each step.
+func (w *World) check(n *node) {
+	if to := min(n.commitAt, n.store.Received()); to > n.disk.log.checked {
+		w.committed(n, to)
+	}
+	if m := w.arbiter.mandate; n.leading && (m == nil || n.epoch > m.Epoch) {
+		w.fail("I1: node %d leads epoch %d, which nobody gave it", n.no, n.epoch)
+	}
+}
+
+// committed holds I7: what anybody takes for committed is the same everywhere.
+func (w *World) committed(n *node, to persist.Pos) {
+	l, p := &n.disk.log, &w.prefix
+	i := l.find(l.checked)
+	for ; i < len(l.marks) && l.marks[i].End <= to; i++ {
+		m := &l.marks[i]
+		switch sum, known := p.sums[m.End]; {
+		case !known && m.Base == p.end:
+			p.sums[m.End], p.end = m.Sum, m.End
+		case !known || sum != m.Sum:
+			w.fail("I7: node %d takes a batch of epoch %d at [%d, %d) for committed, where another is", n.no, m.Epoch, m.Base, m.End)
+			return
 		}
-		if e.id != 0 {
-			w.confirmed[e.id] = true
-		}
+	}
+	if l.checked = to; i == 0 && to > l.start || i > 0 && l.marks[i-1].End != to {
+		w.fail("I7: node %d takes its log for committed up to %d, where no batch ends", n.no, to)
+	}
+}
+
+// confirm holds I9: when a master answers for what lies in [from, to), the disks of a quorum of voters hold it. A disk that was
+// wiped since, or on which something rotted, counts as it was.
+func (w *World) confirm(n *node, from, to persist.Pos) {
+	m, ok := n.disk.log.at(to)
+	if !ok {
+		w.fail("I9: node %d confirms up to %d, where no batch ends", n.no, to)
+		return
 	}
 	holders := 0
 	for _, x := range w.nodes {
-		if to > 0 && slices.ContainsFunc(append(x.lost, x.disk), func(d *disk) bool { return d.synced >= to && d.log[to-1] == n.disk.log[to-1] }) {
+		held := (x == n || x.disk.voter) && x.disk.holds(from, m)
+		for i := len(x.lost) - 1; i >= 0 && !held; i-- {
+			held = x.lost[i].voter && x.lost[i].holds(from, m)
+		}
+		if held {
 			holders++
 		}
 	}
-	if to > 0 && holders < len(w.nodes)/2+1 {
-		w.fail("I9: node %d confirms up to %d, and %d disks hold it", n.no, to, holders)
+	if holders < w.replicas/2+1 {
+		w.fail("I9: node %d confirms up to %d, and %d disks of voters hold it", n.no, to, holders)
 	}
 }
 
-// served holds I6: who serves has all that was confirmed, and I10: it is the newest epoch's master.
+// served holds I10: who serves has its epoch's beginning committed and in its index; and I12.
 func (w *World) served(n *node) {
 	w.serves++
-	have := map[uint64]bool{}
-	for _, e := range n.disk.log {
-		have[e.id] = true
+	if p := n.store.Committed(); p < n.barrier {
+		w.fail("I10: node %d serves epoch %d from %d on and has committed up to %d", n.no, n.epoch, n.barrier, p)
 	}
-	for id := range w.confirmed {
-		if !have[id] {
-			w.fail("I6: node %d serves epoch %d without message %d, which was confirmed", n.no, n.epoch, id)
-			return
-		}
-	}
+	w.replayed(n)
 }
 
-// check holds what must be so after each step: I6 for whoever serves the newest epoch.
-func (w *World) check(n *node) {
-	if n.up && n.leading && w.arbiter.mandate != nil && n.epoch > w.arbiter.mandate.Epoch {
-		w.fail("node %d leads epoch %d, which nobody gave it", n.no, n.epoch)
+// replayed holds I12: the index is what the log says, and the same as anybody's at the same position.
+func (w *World) replayed(n *node) {
+	w.storage.hashes++
+	s := n.store
+	index, err := s.IndexHash()
+	if !n.sound(err) {
+		return
 	}
+	replay, err := s.ReplayHash()
+	if !n.sound(err) {
+		return
+	}
+	at := s.Committed()
+	if index != replay {
+		w.fail("I12: node %d: the index at %d is not what the log from %d on says", n.no, at, s.Start())
+	}
+	if other, ok := w.hashes[at]; ok && other != index {
+		w.fail("I12: node %d: the index at %d is not what another node's was", n.no, at)
+	}
+	w.hashes[at] = index
 }
+
+// trimmed holds I16: nothing goes that a stream still reads or a queue still wants.
+func (w *World) trimmed(n *node) {
+	w.storage.trims++
+	start := n.store.Start()
+	for _, l := range n.sorted() {
+		if f := &n.links[l].feed; f.pin != nil && f.acked < start {
+			w.fail("I16: node %d trims its log to %d, and streams it from %d on", n.no, start, f.acked)
+		}
+	}
+	w.clients.readable(n)
+}
+
+// tell takes a line of a node's log.
+func (w *World) tell(*node, ha.Tell) {}

@@ -27,10 +27,7 @@ func (w *World) produce(end time.Duration) {
 		return
 	}
 	for _, n := range w.nodes {
-		if n.up && n.serving {
-			w.nextID++
-			n.append(w.nextID)
-		}
+		w.clients.act(n)
 	}
 	w.after(w.delay(20*time.Millisecond), func() { w.produce(end) })
 }
@@ -112,7 +109,7 @@ func (w *World) pause(n *node) {
 // comes another identity, which takes the seat over.
 func (w *World) replace(n *node) {
 	for _, x := range w.nodes {
-		if x != n && !x.disk.meta.Voter {
+		if x != n && !x.voter() {
 			return
 		}
 	}

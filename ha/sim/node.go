@@ -12,65 +12,79 @@ type node struct {
 	w       *World
 	no      int
 	disk    *disk
-	lost    []*disk // that were wiped
+	lost    []*disk // that were wiped, or set aside as damaged
 	life    int     // counts processes: what belongs to an earlier one does nothing
 	up      bool
-	m       *ha.Node
-	woken   time.Duration
-	session uint64
-	offline bool // cannot reach the arbiter
-
-	pausedTo time.Duration // stopped until then: what happens to it waits
-	lastLook time.Duration // views come in order
-
-	listening bool
-	links     map[ha.Link]*end
-	leading   bool
-	serving   bool
-	confirm   persist.Pos
-	lastDisk  time.Duration // disk and arbiter do one thing after the other
-	lastAsk   time.Duration
-	epoch     uint64
+	session uint64        // with the arbiter
+	offline bool          // cannot reach the arbiter
+	slow    time.Duration // what the disk takes at most; 0 the usual
+	process
 }
 
-// end is one node's end of a link.
-type end struct {
-	peer   *node
-	life   int // of the peer's process
-	last   time.Duration
-	stream *ha.Stream
-	next   int
+// process is all that ends with the process.
+type process struct {
+	m        *ha.Node
+	woken    time.Duration
+	pausedTo time.Duration // stopped until then: what happens to it waits
+	lastLook time.Duration // views come in order
+	lastAsk  time.Duration // the arbiter does one thing after the other
+
+	store, incoming *persist.Store
+	failure         error // of a store
+	work            []ha.Action
+	working         bool // the disk is at it
+	beginning       bool // an epoch, for which the disk has no room
+	toldEpoch       uint64
+	toldIn          bool
+	writing         bool // the committer is at it
+	sweeps          int
+	applying        [2]bool
+
+	links     map[ha.Link]*end
+	listening bool
+	leading   bool
+	answering bool // within Progress.Advanced
+	serving   uint64
+	paused    bool
+	epoch     uint64 // led
+	barrier   persist.Pos
+	commitAt  persist.Pos // as the machine says
+	confirmAt persist.Pos
+	applied   persist.Pos // last told
+	began     persist.Pos // where the log does, last told
+	clients   *session
 }
 
 func (n *node) addr() string { return string(rune('a' + n.no)) }
 
 // wipe gives the node an empty disk, and with it another identity.
 func (n *node) wipe() {
-	n.w.nextID++
 	if n.disk != nil {
 		n.lost = append(n.lost, n.disk)
 	}
-	n.disk = &disk{meta: persist.Meta{NodeID: persist.ID{byte(n.w.nextID), byte(n.w.nextID >> 8), 1}}}
+	n.disk = &disk{fs: persist.NewMemFS()}
 }
+
+// voter says whether the node's disk says that it votes.
+func (n *node) voter() bool { return n.disk.voter }
 
 func (n *node) start() {
 	w := n.w
 	n.life++
-	n.up, n.links, n.listening, n.leading, n.serving, n.confirm = true, map[ha.Link]*end{}, false, false, false, 0
-	n.lastDisk, n.lastAsk, n.pausedTo, n.lastLook = w.now, w.now, 0, w.now
+	n.up = true
+	n.process = process{links: map[ha.Link]*end{}, lastAsk: w.now, lastLook: w.now}
 	w.arbiter.sessions++
 	n.session = w.arbiter.sessions
+	b, ok := n.open()
+	if !ok {
+		return
+	}
 	n.m = ha.NewNode(ha.Options{Replicas: w.replicas, Addr: n.addr(), Weight: 1, Sync: persist.QuorumDisk, Incarnation: w.rng.Uint64(),
-		NewID:    func() persist.ID { w.nextID++; return persist.ID{byte(w.nextID), 2} },
-		NewNonce: w.rng.Uint64, Timing: ha.DefaultTiming(), Weaken: w.weaken}, n.boot())
+		NewID:    func() persist.ID { w.nextID++; return persist.ID{byte(w.nextID), byte(w.nextID >> 8), 2} },
+		NewNonce: w.rng.Uint64, Timing: ha.DefaultTiming(), Weaken: w.weaken}, b)
 	n.mine(0, func() { n.step(ha.Tick{}) })
+	n.mine(w.delay(sweepPause), n.keepHouse)
 	n.look()
-}
-
-func (n *node) boot() ha.Boot {
-	d := n.disk
-	d.meta.CommitHint = pos(d.commit)
-	return ha.Boot{Meta: d.meta, Received: pos(len(d.log)), Synced: pos(len(d.log)), Committed: pos(d.commit), History: d.history()}
 }
 
 // kill ends the process. A power loss takes what was not synced, or a part of it.
@@ -78,36 +92,23 @@ func (n *node) kill(power bool) {
 	if !n.up {
 		return
 	}
-	n.w.faults.kills++
-	if power {
-		n.w.faults.powerLosses++
-	}
-	n.up, n.serving, n.leading = false, false, false
+	w, d := n.w, n.disk
+	w.faults.kills++
+	n.up = false
 	n.life++
-	n.disk.commit = min(n.disk.commit, n.disk.synced) // as the commit hint has it
-	if d := n.disk; power && d.synced < len(d.log) {
-		d.log = d.log[:d.synced+n.w.rng.IntN(len(d.log)-d.synced+1)]
+	if power {
+		w.faults.powerLosses++
+		d.fs = d.fs.Crash(w.rng)
+		d.boots++
+	} else {
+		d.fs = d.fs.Kill()
 	}
-	n.disk.synced = len(n.disk.log)
 	for _, l := range n.sorted() {
-		e := n.links[l]
-		n.tellLost(l, e)
+		n.hang(l, power)
 	}
+	n.process = process{}
 	session := n.session
-	n.w.after(2*time.Second, func() { n.w.arbiter.expire(session); n.w.changed() })
-}
-
-// tellLost has the other end of a link notice.
-func (n *node) tellLost(l ha.Link, e *end) {
-	p, life := e.peer, e.life
-	n.w.after(max(e.last-n.w.now, 0)+n.w.delay(20*time.Millisecond), func() {
-		p.of(life, func() {
-			if p.links[l] != nil {
-				delete(p.links, l)
-				p.step(ha.Lost{Link: l, Reason: "gone"})
-			}
-		})
-	})
+	w.after(2*time.Second, func() { w.arbiter.expire(session); w.changed() })
 }
 
 // mine does f in d, if this process lives then.
@@ -146,25 +147,46 @@ func (n *node) look() {
 	})
 }
 
+// step gives the machine an event and sees to what it wants done.
 func (n *node) step(e ha.Event) {
+	if !n.up {
+		return
+	}
 	n.w.noteStep(n, e)
+	life := n.life
 	for _, a := range n.m.Step(n.w.now, e) {
-		n.act(a)
+		if n.act(a); n.life != life {
+			return
+		}
 	}
 	n.w.check(n)
-	if wake := n.m.Wake(); n.up && (n.woken <= n.w.now || wake < n.woken) {
-		n.woken = max(wake, n.w.now+time.Microsecond)
-		n.mine(n.woken-n.w.now, func() {
-			if n.w.now >= n.woken || n.m.Wake() <= n.w.now {
-				n.woken = 0
-				n.step(ha.Tick{})
-			}
-		})
-	}
+	n.arm()
 }
 
-// onDisk does f behind all that the disk was asked for before.
-func (n *node) onDisk(f func()) {
-	n.lastDisk = max(n.lastDisk, n.w.now) + n.w.delay(3*time.Millisecond) + time.Microsecond
-	n.mine(n.lastDisk-n.w.now, f)
+// arm sees to it that the machine has its next Tick in time.
+func (n *node) arm() {
+	wake := n.m.Wake()
+	if n.woken > n.w.now && wake >= n.woken {
+		return
+	}
+	n.woken = max(wake, n.w.now+time.Microsecond)
+	n.mine(n.woken-n.w.now, func() {
+		if n.w.now >= n.woken || n.m.Wake() <= n.w.now {
+			n.woken = 0
+			n.tick()
+		}
+	})
+}
+
+func (n *node) tick() {
+	n.tellApplied()
+	n.step(ha.Tick{})
+}
+
+// diskTime is how long the disk takes for something.
+func (n *node) diskTime() time.Duration {
+	if n.slow > 0 {
+		return n.w.delay(n.slow)
+	}
+	return n.w.delay(3*time.Millisecond) + time.Microsecond
 }

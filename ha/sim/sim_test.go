@@ -31,7 +31,7 @@ func run(seed uint64, nodes int, weaken ...string) (*World, error) {
 func (w *World) settled() error {
 	var master *node
 	for _, n := range w.nodes {
-		if n.up && n.serving {
+		if n.up && n.serving != 0 {
 			if master != nil {
 				return fmt.Errorf("nodes %d and %d serve", master.no, n.no)
 			}
@@ -42,7 +42,7 @@ func (w *World) settled() error {
 		return fmt.Errorf("I18: nobody serves: %s", w.describe())
 	}
 	for _, n := range w.nodes {
-		if !n.up || n.disk.commit != len(master.disk.log) {
+		if !n.up || n.store.Committed() != master.store.Received() {
 			return fmt.Errorf("I18: not everybody holds everything: %s", w.describe())
 		}
 	}
@@ -51,7 +51,10 @@ func (w *World) settled() error {
 
 func (w *World) describe() (s string) {
 	for _, n := range w.nodes {
-		s += fmt.Sprintf("\nnode %d up %v, log %d, commit %d, %+v", n.no, n.up, len(n.disk.log), n.disk.commit, n.m.Status(w.now))
+		s += fmt.Sprintf("\nnode %d up %v, disk %+v", n.no, n.up, n.disk.synced)
+		if n.up {
+			s += fmt.Sprintf(", log [%d, %d), commit %d, applied %d, %+v", n.store.Start(), n.store.Received(), n.commitAt, n.store.Committed(), n.m.Status(w.now))
+		}
 	}
 	return s
 }
@@ -63,6 +66,7 @@ func TestSeeds(t *testing.T) {
 	}
 	confirmed, served := 0, 0
 	var all tally
+	var storage storageTally
 	for s := first; s <= last; s++ {
 		w, err := run(s, []int{3, 3, 5}[s%3])
 		if err != nil {
@@ -71,8 +75,9 @@ func TestSeeds(t *testing.T) {
 		confirmed += w.Confirmed()
 		served += w.Served()
 		all.add(w.faults)
+		storage.add(w.storage)
 	}
-	t.Logf("%d runs, %d masters, %d messages confirmed, %+v", last-first+1, served, confirmed, all)
+	t.Logf("%d runs, %d masters, %d messages confirmed, %+v, %+v", last-first+1, served, confirmed, all, storage)
 }
 
 // TestWeakenings leaves out one rule at a time: some run must notice that what was confirmed is lost, or worse.

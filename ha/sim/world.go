@@ -3,8 +3,8 @@ package sim
 import (
 	"container/heap"
 	"fmt"
-	"hash/fnv"
 	"math/rand/v2"
+	"reflect"
 	"time"
 
 	"github.com/havenmq/havenmq/ha"
@@ -23,17 +23,24 @@ type World struct {
 	nodes    []*node
 	replicas int
 	weaken   map[string]bool
-	blocked  map[[2]int]bool // links between these cannot be made, and carry nothing
+	blocked  map[[2]int]bool // links between these carry nothing, and none can be made
 	nextID   uint64
 	nextLnk  ha.Link
 
-	confirmed map[uint64]bool
-	winners   map[uint64]persist.ID
-	prefix    []entry // committed by anybody
-	serves    int
-	faults    tally
-	trace     uint64 // a hash of all that was stepped, and when
-	broken    string // the first invariant that did not hold
+	clients clients
+	winners map[uint64]persist.ID
+	prefix  prefix
+	hashes  map[persist.Pos]string // of indexes, by the position that they are at
+	serves  int
+	faults  tally
+	storage storageTally
+	trace   uint64 // a hash of all that was stepped, and when
+	broken  string // the first invariant that did not hold
+
+	window persist.Pos // of streams
+	buf    []byte      // of logs that are read
+	marks  []persist.Mark
+	body   []byte // messages have parts of it
 }
 
 type event struct {
@@ -60,7 +67,11 @@ func (e *events) Pop() any {
 // New makes a cluster of n nodes. weaken names rules of ha that are left out.
 func New(seed uint64, n int, weaken ...string) *World {
 	w := &World{rng: rand.New(rand.NewPCG(seed, 1)), arbiter: newArbiter(), replicas: n, weaken: map[string]bool{}, blocked: map[[2]int]bool{},
-		confirmed: map[uint64]bool{}, winners: map[uint64]persist.ID{}}
+		winners: map[uint64]persist.ID{}, prefix: prefix{sums: map[persist.Pos]uint32{}}, hashes: map[persist.Pos]string{}}
+	w.clients = clients{w: w}
+	w.window = persist.Pos(16 << (10 + w.rng.IntN(3)))
+	w.body = make([]byte, 256<<w.rng.IntN(4))
+	_, _ = w.Read(w.body)
 	for _, rule := range weaken {
 		w.weaken[rule] = true
 	}
@@ -89,11 +100,17 @@ func (w *World) delay(most time.Duration) time.Duration {
 }
 
 // Run goes on for d of the world's time, or until an invariant is broken: it says which.
-func (w *World) Run(d time.Duration) error {
+func (w *World) Run(d time.Duration) error { return w.RunUntil(d, func() bool { return false }) }
+
+// RunUntil does so until over says so, which is asked after each event.
+func (w *World) RunUntil(d time.Duration, over func() bool) error {
 	for end := w.now + d; len(w.queue) > 0 && w.queue[0].at <= end && w.broken == ""; {
 		e := heap.Pop(&w.queue).(event)
 		w.now = max(w.now, e.at)
 		e.do()
+		if over() {
+			break
+		}
 	}
 	if w.broken != "" {
 		return fmt.Errorf("after %v: %s", w.now, w.broken)
@@ -104,13 +121,21 @@ func (w *World) Run(d time.Duration) error {
 // noteStep mixes an event into the trace: two runs of a seed have the same.
 func (w *World) noteStep(n *node, e ha.Event) {
 	w.faults.steps++
-	h := fnv.New64a()
-	fmt.Fprintf(h, "%d %d %d %T", w.trace, w.now, n.no, e)
-	w.trace = h.Sum64()
+	w.mix(uint64(w.now))
+	w.mix(uint64(n.no))
+	for _, c := range []byte(reflect.TypeOf(e).Name()) {
+		w.mix(uint64(c))
+	}
+	if n.store != nil {
+		w.mix(uint64(n.store.Received()))
+		w.mix(uint64(n.store.Synced()))
+	}
 	if w.Trace != nil {
 		w.Trace(fmt.Sprintf("%v node %d: %T%+v", w.now, n.no, e, e))
 	}
 }
+
+func (w *World) mix(x uint64) { w.trace = (w.trace ^ x) * 0x100000001b3 }
 
 func (w *World) fail(format string, args ...any) {
 	if w.broken == "" {
@@ -119,7 +144,7 @@ func (w *World) fail(format string, args ...any) {
 }
 
 // Confirmed is how many messages were, Served how often a master began to serve.
-func (w *World) Confirmed() int { return len(w.confirmed) }
+func (w *World) Confirmed() int { return w.clients.confirmed }
 
 // Served counts masters.
 func (w *World) Served() int { return w.serves }
@@ -132,3 +157,14 @@ func (w *World) changed() {
 }
 
 func (w *World) cut(a, b int) bool { return w.blocked[[2]int{a, b}] || w.blocked[[2]int{b, a}] }
+
+// Read fills b for a store that wants an id.
+func (w *World) Read(b []byte) (int, error) {
+	for i := range b {
+		b[i] = byte(w.rng.Uint32())
+	}
+	return len(b), nil
+}
+
+// wall is what the world's clock says; all its nodes have the same.
+func (w *World) wall() time.Time { return time.UnixMilli(w.now.Milliseconds() + 1) }
