@@ -72,6 +72,8 @@ type (
 		Epoch uint64
 		From  persist.Pos
 	}
+	// Unstream ends a stream, and lets go of its pin; the link stays. Nothing of it is sent behind what is sent from now on.
+	Unstream struct{ Link Link }
 	// Acked moves a stream's window, and its pin.
 	Acked struct {
 		Link Link
@@ -137,6 +139,7 @@ func (Unlisten) action()      {}
 func (Dial) action()          {}
 func (Send) action()          {}
 func (Stream) action()        {}
+func (Unstream) action()      {}
 func (Acked) action()         {}
 func (Hang) action()          {}
 func (Transact) action()      {}

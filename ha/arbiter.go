@@ -231,13 +231,14 @@ func (n *Node) row() (MemberRow, bool) {
 	if n.suspects {
 		r.SuspectEpoch = n.suspect
 	}
-	r.Claims = n.known.claims()
+	r.Claims, r.Full = n.known.claims(), n.full
 	switch n.phase {
 	case freezing, switching:
 		return r, false
 	case frozen:
 		h := n.holds()
-		r.State, r.LastEpoch, r.End, r.Blank, r.Claims = StateFrozen, h.LastEpoch, h.End, h.Blank, 0 // it stays as it is
+		r.State, r.LastEpoch, r.End, r.Blank, r.Claims = StateFrozen, h.LastEpoch, h.End, h.Blank, 0
+		r.Full = n.voteFull // it stays as it is
 	case taking, leading:
 		r.State = StateMaster
 	case yielding:

@@ -74,7 +74,7 @@ func (n *Node) freeze(epoch uint64) {
 
 // froze lets the vote be published.
 func (n *Node) froze() {
-	n.phase, n.frozenAt = frozen, n.now
+	n.phase, n.frozenAt, n.voteFull = frozen, n.now, n.full
 	n.again(n.o.Timing.ElectionWait)
 }
 
@@ -168,7 +168,7 @@ func (n *Node) tellShort(epoch uint64) {
 }
 
 // favourite is who should win, of those that voted; nobody, if that is somebody whose vote may be on its way. First comes whom
-// the master handed over to; that master, or one that has just lost its quorum, and drained nodes come last.
+// the master handed over to; that master, or one that has just lost its quorum, drained nodes and those whose disk is full come last.
 func (n *Node) favourite(votes []Member) Member {
 	if n.handed && !n.heir.IsZero() {
 		if i := slices.IndexFunc(votes, func(m Member) bool { return m.Row.NodeID == n.heir }); i >= 0 {
@@ -184,8 +184,10 @@ func (n *Node) favourite(votes []Member) Member {
 			return Member{}
 		}
 	}
-	if others := slices.DeleteFunc(slices.Clone(votes), func(x Member) bool { return x.Row.Drained }); n.oneWins(others, votes) {
-		votes = others
+	for _, last := range []func(Member) bool{func(x Member) bool { return x.Row.Drained }, func(x Member) bool { return x.Row.Full }} {
+		if others := slices.DeleteFunc(slices.Clone(votes), last); n.oneWins(others, votes) {
+			votes = others
+		}
 	}
 	return slices.MaxFunc(votes, func(a, b Member) int { return better(&a.Row, &b.Row) })
 }

@@ -93,7 +93,7 @@ const (
 	StateFollowing MemberState = "FOLLOWING" // attached
 	StateFrozen    MemberState = "FROZEN"    // promised; its vote stands
 	StateMaster    MemberState = "MASTER"
-	StateError     MemberState = "ERROR" // its disk is full
+	StateError     MemberState = "ERROR" // its disk is full: it takes nothing of the master's log
 )
 
 // MemberRow is what a node says of itself. While FROZEN it is the node's vote, and equals what is on its disk.
@@ -109,6 +109,7 @@ type MemberRow struct {
 	Claims       uint64 // of seats that it knows of
 	Voter        bool
 	Drained      bool // others are to lead
+	Full         bool // its disk has no room for another segment: others are to lead
 	Blank        bool // its log has never held anything
 	Weight       int
 	Addr         string // for replication

@@ -67,12 +67,17 @@ type (
 		Applied  persist.Pos
 		Start    persist.Pos
 	}
-	// IncomingStarted says that incoming/ is empty and begins at Start.
-	IncomingStarted struct{ Start persist.Pos }
+	// IncomingStarted says that incoming/ is empty and begins at Start. Full: the disk had no room for it, and there is none.
+	IncomingStarted struct {
+		Start persist.Pos
+		Full  bool
+	}
 	// IncomingDropped says that it is gone.
 	IncomingDropped struct{}
 	// Opened says that the store was opened anew, after Reopen or Switch.
 	Opened struct{ Boot Boot }
+	// DiskFull says whether the disk has no room for another segment. A log may go on for a while all the same.
+	DiskFull struct{ On bool }
 	// Led says that the epoch's beginning is synced on this disk, and ends at Barrier.
 	Led struct {
 		Epoch   uint64
@@ -137,6 +142,7 @@ func (Applied) event()         {}
 func (IncomingStarted) event() {}
 func (IncomingDropped) event() {}
 func (Opened) event()          {}
+func (DiskFull) event()        {}
 func (Led) event()             {}
 func (Advanced) event()        {}
 func (Dialed) event()          {}

@@ -182,7 +182,11 @@ func (n *Node) welcome(link Link, h Hello) {
 		n.rejectHello(link, "its seat was taken over by another", true)
 		return
 	}
-	if old := l.peers[i].link; old != 0 {
+	if j := l.of(link); j >= 0 && j != i {
+		n.rejectHello(link, "it was another node before", false)
+		return
+	}
+	if old := l.peers[i].link; old != 0 && old != link {
 		n.do(Hang{old})
 	}
 	n.attachReplica(i, link, h)
@@ -192,7 +196,12 @@ func (n *Node) welcome(link Link, h Hello) {
 func (n *Node) attachReplica(i int, link Link, h Hello) {
 	l := &n.lead
 	p := &l.peers[i]
-	*p = peerSeat{gen: p.gen, link: link, node: h.NodeID, admin: h.Admin, voter: h.Voter, incoming: h.Incoming, beats: newBeats(n.now), movedAt: n.now}
+	b := newBeats(n.now)
+	if p.link == link { // again: it had dropped what it was sent
+		b = p.beats
+		n.do(Unstream{link})
+	}
+	*p = peerSeat{gen: p.gen, link: link, node: h.NodeID, admin: h.Admin, voter: h.Voter, incoming: h.Incoming, beats: b, movedAt: n.now}
 	if !n.weak("session") {
 		l.m.Forget(i) // it may hold less than it did: only what it says from now on counts
 	}
@@ -203,7 +212,9 @@ func (n *Node) attachReplica(i int, link Link, h Hello) {
 	}
 	seq, heard := p.beats.next(n.now)
 	n.do(Send{link, a}, Stream{Link: link, Epoch: l.epoch, From: a.Cut}, Send{link, Heartbeat{Epoch: l.epoch, Seq: seq, Heard: heard, Commit: l.commit}})
-	n.tell(Info, fmt.Sprintf("Replica has connected: %s", h.Addr))
+	if seq == 1 {
+		n.tell(Info, fmt.Sprintf("Replica has connected: %s", h.Addr))
+	}
 }
 
 // acked takes an acknowledgement. Only those of voters count, and none of incoming/.
@@ -216,7 +227,8 @@ func (n *Node) acked(i int, f Ack) {
 	if p.full != f.Full {
 		p.full = f.Full
 		if f.Full {
-			n.tell(Alarm, fmt.Sprintf("the disk of the replica at %s is full", n.view.Config.Seats[i].Addr))
+			n.tell(Alarm, fmt.Sprintf("the disk of the replica at %s is full: it takes nothing more until there is room", n.view.Config.Seats[i].Addr))
+			n.do(Unstream{p.link})
 		}
 	}
 	moved := f.Received > p.received || f.Synced > p.synced

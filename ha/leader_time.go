@@ -38,7 +38,7 @@ func (n *Node) leadTime() {
 		n.leaveLeading()
 		return
 	}
-	n.yieldDrained()
+	n.yield()
 	n.tellWaiting()
 }
 
@@ -103,7 +103,7 @@ func (n *Node) tellWaiting() {
 	}
 	attached := 0
 	for i := range l.peers {
-		if l.peers[i].attached {
+		if p := &l.peers[i]; p.attached && !p.full {
 			attached++
 		}
 	}

@@ -112,12 +112,12 @@ func (n *Node) promoteAsked(to persist.ID) {
 	}
 	attached := 0
 	for i := range n.lead.peers {
-		if p := &n.lead.peers[i]; p.attached && (to.IsZero() || p.node == to) {
+		if p := &n.lead.peers[i]; p.attached && !p.full && (to.IsZero() || p.node == to) {
 			attached++
 		}
 	}
 	if attached == 0 {
-		n.tell(Warn, "no such replica is attached: this master goes on")
+		n.tell(Warn, "no such replica is attached, or its disk is full: this master goes on")
 		return
 	}
 	n.handDown(to, "another node takes over")

@@ -58,6 +58,8 @@ type Node struct {
 	frozenAt  time.Duration
 	lead      leadership
 	leave     leaving
+	full      bool          // the disk has no room for another segment
+	voteFull  bool          // what the vote says of that: a vote stays as it is
 	beatAt    time.Duration // when heartbeats are due
 	retryAt   time.Duration // when to look again at what only time changes
 	told      string        // the last line that says why nothing happens
@@ -157,10 +159,12 @@ func (n *Node) stepRare(e Event) {
 	case Truncated:
 		n.truncated(e)
 	case IncomingStarted:
-		n.incomingStarted(e.Start)
+		n.incomingStarted(e)
 	case IncomingDropped: // it is forgotten already
 	case Opened:
 		n.opened(e.Boot)
+	case DiskFull:
+		n.diskFull(e.On)
 	case Led:
 		n.led(e)
 	case Dialed:

@@ -5,7 +5,7 @@ import "time"
 // Status is how this node sees itself and its cluster at now.
 func (n *Node) Status(now time.Duration) Status {
 	d := &n.disk
-	s := Status{Role: n.role(), Epoch: n.promise, NodeID: d.meta.NodeID, ClusterID: d.meta.ClusterID, Voter: d.meta.Voter, Drained: d.meta.Drained, Paused: n.lead.paused,
+	s := Status{Role: n.role(), Epoch: n.promise, NodeID: d.meta.NodeID, ClusterID: d.meta.ClusterID, Voter: d.meta.Voter, Drained: d.meta.Drained, Paused: n.lead.paused, Full: n.full || n.up.full,
 		Received: d.received, Synced: d.synced, Committed: d.applied, Connected: n.view.Connected}
 	if m := n.view.Mandate; m != nil {
 		s.Master = Announcement{NodeID: m.Leader, Epoch: m.Epoch, Addr: m.Addr}
@@ -31,6 +31,8 @@ func (n *Node) role() Role {
 		return RoleMaster
 	case n.phase == leading || n.phase == taking:
 		return RoleRecovering
+	case n.phase == seeking && n.up.full:
+		return RoleError
 	case n.phase == seeking && n.up.attached:
 		return RoleReplica
 	case n.phase == seeking && n.up.link != 0 || n.phase == switching:
@@ -51,12 +53,13 @@ func (n *Node) peerStatus(now time.Duration) (out []PeerStatus) {
 		p := PeerStatus{NodeID: seat.NodeID, Addr: seat.Addr, Generation: seat.Generation, SilentMs: -1}
 		for _, m := range n.view.Members {
 			if m.Row.NodeID == seat.NodeID {
-				p.State, p.Voter, p.Drained, p.Admin = m.Row.State, m.Row.Voter, m.Row.Drained, m.Row.Admin
+				p.State, p.Voter, p.Drained, p.Full, p.Admin = m.Row.State, m.Row.Voter, m.Row.Drained, m.Row.Full || m.Row.State == StateError, m.Row.Admin
 			}
 		}
 		if n.phase == leading && i < len(n.lead.peers) {
 			x := &n.lead.peers[i]
 			p.Attached, p.Voter, p.Received, p.Synced = x.attached, x.voter, x.received, x.synced
+			p.Full = p.Full || x.full
 			p.LagBytes = uint64(max(n.disk.received, x.synced) - x.synced)
 			if x.link != 0 {
 				p.SilentMs = (now - x.beats.heardAt).Milliseconds()
@@ -83,8 +86,8 @@ func (n *Node) warnings() (out []string) {
 	if n.disk.unclean {
 		out = append(out, "this node's machine went down before its disk had all that it had acknowledged: it has no vote until it has caught up with a master")
 	}
-	if n.up.full {
-		out = append(out, "the disk is full: this node takes nothing more until there is room")
+	if w := n.fullWarning(); w != "" {
+		out = append(out, w)
 	}
 	return out
 }

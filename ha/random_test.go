@@ -110,7 +110,7 @@ func (c *chaos) event() Event {
 		c.disk = c.disk[1:]
 		return e
 	}
-	switch c.pick(16) {
+	switch c.pick(19) {
 	case 0, 1, 2:
 		return Tick{}
 	case 3:
@@ -133,6 +133,10 @@ func (c *chaos) event() Event {
 		return AdoptAsked{}
 	case 14:
 		return RecoverAsked{}
+	case 15:
+		return DiskFull{On: c.bool()}
+	case 16:
+		return DrainAsked{On: c.bool()}
 	}
 	if c.pick(10) > 0 {
 		return Tick{}
@@ -156,7 +160,7 @@ func (c *chaos) did(a Action) {
 	case Truncate:
 		c.disk = append(c.disk, Truncated{Incoming: a.Incoming, Cut: a.Cut, History: c.history()})
 	case StartIncoming:
-		c.disk = append(c.disk, IncomingStarted{c.pos()})
+		c.disk = append(c.disk, IncomingStarted{Start: c.pos(), Full: c.pick(4) == 0})
 	case DropIncoming:
 		c.disk = append(c.disk, IncomingDropped{})
 	case Switch, Reopen:

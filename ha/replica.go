@@ -31,7 +31,9 @@ type uplink struct {
 	synced   persist.Pos
 	attached bool // has all that was there when it attached
 	votes    bool // Remember{Voter} is under way
-	full     bool
+	full     bool // the disk took no more, and has not since: the state is ERROR
+	halted   bool // what comes is dropped until this node says hello again
+	haltedAt time.Duration
 }
 
 // beats is one end's side of a link's heartbeats.
@@ -147,7 +149,9 @@ func (n *Node) followTime() {
 			u.refusals = 0
 			u.lostAt = n.now - n.o.Timing.ReconnectGrace // it was silent long enough
 			n.suspectNow(u.had)
+			return
 		}
+		n.resume()
 		return
 	}
 	if n.phase != seeking || n.suspects {

@@ -32,7 +32,7 @@ func (n *Node) attach(f Attach) {
 	case d.incoming != nil && f.Cut < d.incoming.Start:
 		d.incoming = nil
 		n.do(DropIncoming{})
-		n.hello()
+		n.helloAgain()
 		return
 	case d.incoming == nil && f.Cut < min(max(d.meta.CommitHint, d.applied), d.received) && d.meta.Voter && !n.weak("truncate-committed"):
 		n.exit(3, fmt.Sprintf("the master of epoch %d would cut this log at position %d, and it is committed up to %d: stop the cluster and keep all directories",
@@ -69,11 +69,19 @@ func (n *Node) restart(f Attach) {
 	u.cuts++
 }
 
-func (n *Node) incomingStarted(start persist.Pos) {
-	if in := n.disk.incoming; in != nil {
-		in.Start = start
-	}
+func (n *Node) incomingStarted(e IncomingStarted) {
 	n.up.cuts--
+	in := n.disk.incoming
+	if e.Full {
+		n.disk.incoming = nil
+		if n.up.link != 0 && in != nil {
+			n.halt()
+		}
+		return
+	}
+	if in != nil {
+		in.Start = e.Start
+	}
 	n.settle()
 }
 
@@ -97,6 +105,7 @@ func (n *Node) settle() {
 		return
 	}
 	u.settled = true
+	u.full = u.full && n.full
 	n.tellProgress()
 	n.caughtUp()
 	n.commitTo(u.commit)
@@ -115,7 +124,7 @@ func (n *Node) promisedTo(epoch uint64) {
 // append takes batches, if they are of the epoch that is followed and continue what came before.
 func (n *Node) append(f Append) {
 	u := &n.up
-	if f.Epoch != u.epoch || !u.stalled || (f.Epoch != n.promise || n.phase != seeking) && !n.weak("promise") {
+	if f.Epoch != u.epoch || !u.stalled || u.halted || (f.Epoch != n.promise || n.phase != seeking) && !n.weak("promise") {
 		return
 	}
 	if f.Base != u.next {
@@ -148,18 +157,14 @@ func (n *Node) wrote(e Wrote) {
 		return
 	}
 	switch {
+	case u.halted: // of what came before the master knew
+		return
 	case e.Misfit:
 		n.tell(Warn, "what the master sent does not continue this log: attaching again")
 		n.rest(n.o.Timing.Heartbeat)
 		return
-	case e.Full && !u.full:
-		n.tell(Alarm, "the disk is full: this node takes nothing more until there is room")
-		u.full = true
-		n.sendAck()
-		n.rest(time.Second)
-		return
 	case e.Full:
-		n.rest(time.Second)
+		n.halt()
 		return
 	}
 	u.full = false
@@ -233,7 +238,7 @@ func (n *Node) caughtUp() {
 // sendAck says how far this node holds the log.
 func (n *Node) sendAck() {
 	u := &n.up
-	if !u.settled {
+	if !u.settled || u.link == 0 {
 		return
 	}
 	n.do(Send{u.link, Ack{Epoch: u.epoch, Received: u.received, Synced: u.synced, Applied: n.disk.applied,

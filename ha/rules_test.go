@@ -259,7 +259,7 @@ func TestIncomingDoesNotCount(t *testing.T) {
 	s := newStage(t, voter(), Options{})
 	s.follow(Attach{Epoch: 1, Cut: 500, VoterAt: 600, Restart: true, Header: []byte{1}})
 	want[StartIncoming](s)
-	s.step(IncomingStarted{500})
+	s.step(IncomingStarted{Start: 500})
 	if a := want[Send](s).Frame.(Ack); !a.Incoming || a.Voter {
 		t.Fatalf("%+v", a)
 	}

@@ -12,6 +12,7 @@ const (
 	RoleReplica    Role = "replica"    // attached
 	RoleAttaching  Role = "attaching"  // a master is known and its log is being caught up with
 	RoleElecting   Role = "electing"   // no master is known
+	RoleError      Role = "error"      // its disk is full: it takes nothing of the master's log
 )
 
 // Status is how a node sees itself and its cluster.
@@ -23,6 +24,7 @@ type Status struct {
 	Voter            bool
 	Drained          bool
 	Paused           bool
+	Full             bool // the disk has no room
 	Received, Synced persist.Pos
 	Committed        persist.Pos
 	Master           Announcement // as far as known
@@ -43,6 +45,7 @@ type PeerStatus struct {
 	Attached         bool // following: its acknowledgements count
 	Voter            bool
 	Drained          bool
+	Full             bool // its disk has no room
 	State            MemberState
 	Received, Synced persist.Pos
 	LagBytes         uint64

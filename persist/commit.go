@@ -31,7 +31,11 @@ func (l *Log) runCommitter() {
 	for l.awaitWork() {
 		l.linger()
 		l.take()
-		if err := l.round(); err != nil {
+		err := l.round()
+		if isFull(err) && l.gaveUp() {
+			break
+		}
+		if err != nil {
 			l.fail(err)
 			return
 		}
@@ -43,6 +47,16 @@ func (l *Log) runCommitter() {
 		}
 		l.report()
 		l.apply.kick()
+	}
+}
+
+// gaveUp says that nobody waits for room any more.
+func (l *Log) gaveUp() bool {
+	select {
+	case <-l.write.giveUp:
+		return true
+	default:
+		return false
 	}
 }
 

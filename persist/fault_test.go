@@ -339,9 +339,15 @@ func TestNoRoomAtAll(t *testing.T) {
 	if _, err = s.try("large", 2*MinLogSize); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.Close(); err == nil {
-		t.Error("closed as if all were written")
+	if err := s.Close(); !errors.Is(err, ErrFull) {
+		t.Errorf("closed with %v", err)
 	}
+	fs.SetRoom(0)
+	s = openTest(t, o, disk)
+	if r := s.Recovery(); r.Unclean || r.CutBytes != 0 || r.End < end {
+		t.Errorf("%+v", r)
+	}
+	s.close()
 }
 
 // storeUsage refuses what makes the store grow, and nothing else.

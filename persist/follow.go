@@ -34,6 +34,9 @@ func (l *Log) Write(base Pos, batches []byte) (received Pos, err error) {
 	defer func() { l.write.hasty = false }()
 	for len(batches) > 0 {
 		n, err := l.writeRaw(batches)
+		if errors.Is(err, ErrFull) {
+			l.prep.noRoom.Store(true)
+		}
 		if err != nil {
 			return l.write.pos, l.failUnless(err, ErrMisfit, ErrFull)
 		}

@@ -28,7 +28,8 @@ const (
 func incomingDir(o *Options) string { return path.Join(o.Dir, incomingName) }
 
 // StartIncoming makes an empty store in incoming/ of o.Dir, dropping what is there: a log that begins where the segment
-// begins whose header (as SegmentHeader gives it) is given. No header: at position 0. It takes Write, Sync and Truncate.
+// begins whose header (as SegmentHeader gives it) is given. No header: at position 0. It takes Write, Sync and Truncate. ErrFull:
+// the disk has no room for it, and nothing is left of it.
 func StartIncoming(o Options, header []byte) (*Store, error) {
 	if o.FS == nil {
 		o.FS = OSFS{}
@@ -50,8 +51,13 @@ func StartIncoming(o Options, header []byte) (*Store, error) {
 	if err := o.FS.MkdirAll(o.Dir); err != nil {
 		return nil, err
 	}
-	o.Dir, o.Tolerant = incomingDir(&o), false
-	return Open(o)
+	in := o
+	in.Dir, in.Tolerant = incomingDir(&o), false
+	s, err := Open(in)
+	if errors.Is(err, ErrFull) {
+		err = errors.Join(err, DropIncoming(o))
+	}
+	return s, err
 }
 
 // ResumeIncoming opens what is in incoming/ of o.Dir; nil if there is nothing. What cannot be used is dropped.
@@ -94,7 +100,11 @@ func (s *Store) SwitchTo(incoming *Store) error {
 		m.Promised, m.Config, m.Drained, m.Voter = max(own.Promised, m.Promised), own.Config, own.Drained, false
 	})
 	dir, fsys := s.dir, s.fs
-	if err = errors.Join(err, incoming.Close(), s.Close()); err != nil {
+	err = errors.Join(err, incoming.Close())
+	if e := s.Close(); !errors.Is(e, ErrFull) { // else its index was not written: it goes anyhow
+		err = errors.Join(err, e)
+	}
+	if err != nil {
 		return fmt.Errorf("switching to incoming/: %w", err)
 	}
 	in := path.Join(dir, incomingName)

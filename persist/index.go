@@ -85,7 +85,7 @@ type frozenState struct {
 
 // openIndex opens the index in dir, or makes an empty one where there is none that can be trusted.
 func openIndex(fs FS, dir string, l indexLog, o *Options) (index, error) {
-	x := &Index{log: l, files: &levelFiles{fs, dir, l}, budget: maxOverlayBytes, now: newOverlay(), notes: map[string]*slotMore{},
+	x := &Index{log: l, files: &levelFiles{fs: fs, dir: dir, log: l}, budget: maxOverlayBytes, now: newOverlay(), notes: map[string]*slotMore{},
 		logf: o.Logf, boundary: make(chan struct{}, 1), plain: o.Stepped}
 	if o.MemoryBytes > 0 {
 		x.budget = min(max(o.MemoryBytes/8, minOverlayBytes), maxOverlayBytes)
@@ -101,6 +101,9 @@ func openIndex(fs FS, dir string, l indexLog, o *Options) (index, error) {
 				return x, x.measure()
 			}
 			err = errors.Join(err, db.Close())
+		}
+		if isFull(err) { // it is as good as it was
+			return nil, err
 		}
 		o.Logf("the index in %s cannot be read and is built anew: %v", dir, err)
 	}

@@ -45,21 +45,11 @@ func (s *Store) runKeep() {
 		case <-s.stop:
 			return
 		case <-tick.C:
-			if err := s.keepHouse(); err != nil && !passing(err) && !s.givenUp() {
+			if err := s.keepHouse(); err != nil && !passing(err) && !s.gaveUp() {
 				s.fail(fmt.Errorf("keeping the index: %w", err))
 				return
 			}
 		}
-	}
-}
-
-// givenUp says that the store closes: what waited for room on a full disk was told that there is none.
-func (s *Store) givenUp() bool {
-	select {
-	case <-s.write.giveUp:
-		return true
-	default:
-		return false
 	}
 }
 
@@ -114,7 +104,7 @@ func (l *Log) dropSegmentsBelow(p Pos) error {
 }
 
 // Close stops the store: what was appended is written and synced, what is committed is applied and flushed. An error
-// says that the next Open will have to recover.
+// says that the next Open will have to recover. ErrFull: what found no room on the disk is gone, and all else is closed well.
 func (s *Store) Close() error {
 	s.mu.Lock()
 	if s.stopping {
@@ -160,15 +150,25 @@ func (s *Store) sayGoodbye() error {
 		return errors.New("the store has failed; the next start recovers it")
 	default:
 	}
-	if s.syncedEnd() != s.end() {
-		return fmt.Errorf("the log was appended up to %d and synced up to %d only", s.end(), s.syncedEnd())
+	if s.syncedEnd() != s.Received() {
+		return fmt.Errorf("the log was written up to %d and synced up to %d only", s.Received(), s.syncedEnd())
 	}
-	if err := s.index.flush(); err != nil {
+	var full error
+	if s.syncedEnd() != s.end() {
+		full = fmt.Errorf("%w: what was appended from position %d to %d found no room, and was confirmed to nobody", ErrFull, s.syncedEnd(), s.end())
+	}
+	if err := s.index.flush(); isFull(err) { // the next start replays what it lacks
+		full = errors.Join(full, orFull(err))
+	} else if err != nil {
 		return err
 	}
-	return s.meta.update(func(m *Meta) {
+	err := s.meta.update(func(m *Meta) {
 		m.Clean, m.MemAcked, m.CommitHint = true, false, max(m.CommitHint, s.hint())
 	})
+	if err != nil {
+		return err
+	}
+	return full
 }
 
 // abandon closes whatever is open.

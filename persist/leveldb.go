@@ -6,6 +6,8 @@ import (
 	"io"
 	"io/fs"
 	"path"
+	"sync/atomic"
+	"syscall"
 
 	"github.com/syndtr/goleveldb/leveldb"
 	"github.com/syndtr/goleveldb/leveldb/filter"
@@ -19,6 +21,8 @@ type levelFiles struct {
 	fs  FS
 	dir string
 	log indexLog // nil: nobody makes room on a full disk
+
+	full atomic.Bool // something was refused for want of room: LevelDB's errors do not wrap those of files
 }
 
 const (
@@ -41,6 +45,10 @@ func (s *levelFiles) Close() error { return nil }
 
 // SetMeta names the manifest that counts, all or nothing.
 func (s *levelFiles) SetMeta(fd storage.FileDesc) error {
+	return s.withRoom(func() error { return s.setMeta(fd) })
+}
+
+func (s *levelFiles) setMeta(fd storage.FileDesc) error {
 	tmp := path.Join(s.dir, currentTmpName)
 	f, err := s.fs.Create(tmp)
 	if err != nil {
@@ -160,11 +168,16 @@ func (s *levelFiles) Create(fd storage.FileDesc) (storage.Writer, error) {
 }
 
 // withRoom does what needs room on the disk.
-func (s *levelFiles) withRoom(f func() error) error {
+func (s *levelFiles) withRoom(f func() error) (err error) {
 	if s.log == nil {
-		return f()
+		err = f()
+	} else {
+		err = s.log.withRoom(f)
 	}
-	return s.log.withRoom(f)
+	if isFull(err) {
+		s.full.Store(true)
+	}
+	return err
 }
 
 type levelWriter struct {
@@ -279,6 +292,9 @@ func openLevel(files *levelFiles, budget int64) (*leveldb.DB, error) {
 			opt.StrictCompaction | opt.StrictReader,
 		WriteBuffer: buffer,
 	})
+	if err != nil && files.full.Swap(false) {
+		err = errors.Join(err, syscall.ENOSPC)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("opening the index in %s: %w", files.dir, err)
 	}

@@ -189,6 +189,10 @@ func (l *Log) full(more uint64) bool {
 	return l.prep.noRoom.Load() && uint64(l.tailEnd)+more+forAcks > l.roomEnd.Load()
 }
 
+// NoRoom says that the disk had no room for another segment, or for the reserve, when it was asked last: about each second
+// while it is so. Any goroutine.
+func (l *Log) NoRoom() bool { return l.prep.noRoom.Load() }
+
 // open returns the batch that takes the next unit, of n bytes. mu is held.
 func (l *Log) open(n int) *logBatch {
 	if k := len(l.tail); k > 0 && !l.tail[k-1].sealed {

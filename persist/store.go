@@ -44,7 +44,7 @@ type Recovery struct {
 }
 
 // Open recovers the store in o.Dir, or makes a new one. It takes no appends until Lead. A *DamageError says that the
-// directory does not hold what was confirmed.
+// directory does not hold what was confirmed. ErrFull: there was no room for what an opening writes; nothing is lost by it.
 func Open(o Options) (_ *Store, err error) {
 	if err := o.fill(); err != nil {
 		return nil, err
@@ -52,7 +52,7 @@ func Open(o Options) (_ *Store, err error) {
 	s := &Store{o: o, stop: make(chan struct{}), hintDone: make(chan struct{}), keepDone: make(chan struct{})}
 	defer func() {
 		if err != nil {
-			err = fmt.Errorf("opening the store in %s: %w", o.Dir, errors.Join(err, s.abandon()))
+			err = fmt.Errorf("opening the store in %s: %w", o.Dir, errors.Join(orFull(err), s.abandon()))
 		}
 	}()
 	if err := o.FS.MkdirAll(o.Dir); err != nil {

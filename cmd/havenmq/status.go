@@ -91,6 +91,9 @@ func clusterRows(i *admin.NodeInfo) (rows [][]string) {
 	if c.Drained {
 		text += ", drained: it leads only while no other member can"
 	}
+	if c.DiskFull {
+		text += ", its disk is full"
+	}
 	rows = append(rows, []string{"Cluster", text + ", votes: " + yesNo(c.Voter) + ", ZooKeeper: " + yesNo(c.Connected)})
 	if a := c.Attach; a != nil {
 		rows = append(rows, []string{"Attaching", progressBar(a)})
@@ -106,6 +109,8 @@ func memberText(i *admin.NodeInfo, p *admin.PeerInfo) string {
 	switch {
 	case p.State == "":
 		return "away: start it, or see `havenmq cluster replace`"
+	case p.Attached && p.DiskFull:
+		return fmt.Sprintf("its disk is full: it stopped at %d, behind by %s", p.Position, bytesText(p.LagBytes))
 	case p.Attached:
 		text := fmt.Sprintf("attached at %d, behind by %s", p.Position, bytesText(p.LagBytes))
 		if p.Drained {
@@ -188,7 +193,7 @@ func (c *statusCommand) picture(out io.Writer, live bool, i admin.NodeInfo, fail
 func gist(i *admin.NodeInfo, err error) string {
 	text := fmt.Sprint(i.Role, i.Epoch, i.Master, i.Ready, i.PID, i.Store.Full, i.Warnings, err)
 	if c := i.Cluster; c != nil {
-		text += fmt.Sprint(c.State, c.Voter, c.Connected, c.Paused)
+		text += fmt.Sprint(c.State, c.Voter, c.Connected, c.Paused, c.DiskFull)
 		if c.Attach != nil {
 			text += fmt.Sprint(int(10 * c.Attach.Share()))
 		}

@@ -2,6 +2,7 @@ package rim
 
 import (
 	"fmt"
+	"time"
 
 	"github.com/havenmq/havenmq/ha"
 	"github.com/havenmq/havenmq/persist"
@@ -22,6 +23,10 @@ func (r *Rim) act(a ha.Action) {
 		}
 	case ha.Stream:
 		r.startStream(a)
+	case ha.Unstream:
+		if p := r.peers[a.Link]; p != nil {
+			p.unstream()
+		}
 	case ha.Hang:
 		if p := r.peers[a.Link]; p != nil {
 			p.hang()
@@ -140,6 +145,27 @@ func (r *Rim) tellApplied() {
 		r.applied, r.start = p, start
 		r.stepLocked(ha.Applied{Applied: p, Start: start})
 	}
+}
+
+// roomTime is how long a disk that was full must have room before that is believed: a store that is opened anew has not
+// looked yet.
+const roomTime = 2 * time.Second
+
+// tellRoom steps DiskFull if that has changed. mu is held.
+func (r *Rim) tellRoom() {
+	full := false
+	for _, s := range []*persist.Store{r.store.Load(), r.incoming.Load()} {
+		full = full || s != nil && s.NoRoom()
+	}
+	now := r.now()
+	if full {
+		r.roomyAt = now
+	}
+	if full == r.full || !full && now-r.roomyAt < roomTime {
+		return
+	}
+	r.full = full
+	r.stepLocked(ha.DiskFull{On: full})
 }
 
 // progress feeds the machine with the master's own log.

@@ -2,6 +2,7 @@ package rim
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/rand"
 	"encoding/binary"
 	"fmt"
@@ -28,14 +29,16 @@ type cluster struct {
 // member is one node of a cluster, which may be started and ended many times.
 type member struct {
 	*Rim
-	c      *cluster
-	no     int
-	addr   string
-	dir    string
-	e      *memory.Elector
-	mu     sync.Mutex
-	store  *persist.Store // while it serves
-	epochs []uint64       // that it served
+	c       *cluster
+	no      int
+	addr    string
+	dir     string
+	fs      persist.FS // nil: the machine's
+	reserve int64      // 0: none
+	e       *memory.Elector
+	mu      sync.Mutex
+	store   *persist.Store // while it serves
+	epochs  []uint64       // that it served
 }
 
 func (m *member) Serve(s *persist.Store, epoch uint64) error {
@@ -87,7 +90,7 @@ func (m *member) start() {
 	m.c.t.Helper()
 	m.e = m.c.tree.Join()
 	r, err := Start(m.c.t.Context(), Options{
-		Store: persist.Options{Dir: m.dir, Sync: m.c.level, LogSize: 1 << 20, ReserveBytes: -1, MemoryBytes: 16 << 20},
+		Store: persist.Options{Dir: m.dir, FS: m.fs, Sync: m.c.level, LogSize: 1 << 20, ReserveBytes: cmp.Or(m.reserve, -1), MemoryBytes: 16 << 20},
 		Node: ha.Options{Replicas: len(m.c.nodes), Addr: m.addr, Weight: 1, Sync: m.c.level, Incarnation: randomNumber(), NewID: randomID,
 			NewNonce: randomNumber, Timing: ha.DefaultTiming()},
 		Elector: m.e, Roles: m, Bind: m.addr, Token: "secret",
@@ -147,7 +150,7 @@ func (c *cluster) allVote() {
 }
 
 func (m *member) describe() string {
-	text := fmt.Sprintf("%+v", m.Status())
+	text := fmt.Sprintf("%+v, ended: %+v,", m.Status(), m.Exit())
 	if s := m.Store(); s != nil {
 		text += fmt.Sprintf(" start %d, committed %d, synced %d, received %d, confirmed %d", s.Start(), s.Committed(), s.Synced(), s.Received(), s.Confirmed())
 	}

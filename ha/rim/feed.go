@@ -36,6 +36,14 @@ func (r *Rim) startStream(a ha.Stream) {
 	p.signal()
 }
 
+// unstream ends the stream: the writer begins no other chunk of it.
+func (p *peer) unstream() {
+	p.mu.Lock()
+	p.stream = nil
+	p.mu.Unlock()
+	p.signal()
+}
+
 // unstream forgets a link that has ended. mu is held.
 func (r *Rim) unstream(p *peer) {
 	if list := *r.streams.Load(); slices.Contains(list, p) {

@@ -28,9 +28,11 @@ type Rim struct {
 	serving   uint64 // the epoch whose Serve was asked for; 0 none
 	commit    persist.Pos
 	confirm   persist.Pos
-	applied   persist.Pos // last told
-	start     persist.Pos // last told
-	awaiting  bool        // a waiter for the index is with the store
+	applied   persist.Pos   // last told
+	start     persist.Pos   // last told
+	full      bool          // last told: the disk has no room
+	roomyAt   time.Duration // since when it has had room
+	awaiting  bool          // a waiter for the index is with the store
 	peers     map[ha.Link]*peer
 	lastLink  ha.Link
 	lent      *buffer // of the APPEND that is being stepped: its Writes keep it
@@ -153,6 +155,7 @@ func (r *Rim) tick() {
 	defer r.mu.Unlock()
 	r.armed = never
 	r.tellApplied()
+	r.tellRoom()
 	if r.closed || r.node.Wake() > r.now() {
 		r.arm()
 		return

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"sync/atomic"
+	"time"
 
 	"github.com/havenmq/havenmq/ha"
 	"github.com/havenmq/havenmq/persist"
@@ -92,15 +93,28 @@ func closeOne(p *atomic.Pointer[persist.Store]) error {
 
 // reopen closes the store and opens it again. What is not committed stays as it is.
 func (r *Rim) reopen() error {
-	if err := closeOne(&r.store); err != nil {
+	if err := closeOne(&r.store); errors.Is(err, persist.ErrFull) {
+		r.tell(ha.Warn, "closing the store: %v", err)
+	} else if err != nil {
 		return fmt.Errorf("closing the store: %w", err)
 	}
 	return r.opened()
 }
 
-// opened opens the store anew and tells the machine.
+// opened opens the store anew and tells the machine. For want of room it tries again, until the rim ends.
 func (r *Rim) opened() error {
 	boot, err := r.openStore()
+	for told := false; errors.Is(err, persist.ErrFull); told = true {
+		if !told {
+			r.tell(ha.Alarm, "the disk is full, and the store cannot be opened before there is room: %v", err)
+		}
+		select {
+		case <-time.After(openRetry):
+		case <-r.ctx.Done():
+			return err
+		}
+		boot, err = r.openStore()
+	}
 	if err != nil {
 		return err
 	}
@@ -114,11 +128,18 @@ func (r *Rim) opened() error {
 	return nil
 }
 
+// openRetry is how often a store is tried to be opened on a full disk.
+const openRetry = time.Second
+
 func (r *Rim) startIncoming(header []byte) error {
 	if err := closeOne(&r.incoming); err != nil {
 		return fmt.Errorf("closing incoming/: %w", err)
 	}
 	in, err := persist.StartIncoming(r.incomingOptions(), header)
+	if errors.Is(err, persist.ErrFull) {
+		r.step(ha.IncomingStarted{Full: true})
+		return nil
+	}
 	if err != nil {
 		return fmt.Errorf("starting incoming/: %w", err)
 	}

@@ -16,6 +16,10 @@ func (n *node) act(a ha.Action) {
 		n.acked(a)
 	case ha.Stream:
 		n.startStream(a)
+	case ha.Unstream:
+		if e := n.links[a.Link]; e != nil {
+			e.feed.close()
+		}
 	case ha.Hang:
 		if n.links[a.Link] != nil {
 			n.hang(a.Link, false)

@@ -149,6 +149,10 @@ func (n *node) startIncoming(header []byte) {
 	}
 	n.incoming = nil
 	in, err := persist.StartIncoming(n.incomingOptions(), header)
+	if errors.Is(err, persist.ErrFull) && !n.disk.fs.Dead() {
+		n.step(ha.IncomingStarted{Full: true})
+		return
+	}
 	if !n.sound(err) {
 		return
 	}

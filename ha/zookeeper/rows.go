@@ -47,6 +47,7 @@ type memberRow struct {
 	Claims       uint64 `json:"claims"`
 	Voter        bool   `json:"voter"`
 	Drained      bool   `json:"drained,omitempty"`
+	Full         bool   `json:"full,omitempty"`
 	Blank        bool   `json:"blank"`
 	Weight       int    `json:"weight"`
 	Addr         string `json:"repl_addr"`
@@ -134,7 +135,7 @@ func decodeMandate(b []byte) (*ha.Mandate, error) {
 
 func encodeMember(m *ha.MemberRow) []byte {
 	return encode(memberRow{m.NodeID.String(), m.Generation, m.Incarnation, string(m.State), m.SuspectEpoch, m.Promised, m.LastEpoch, uint64(m.End), m.Claims,
-		m.Voter, m.Drained, m.Blank, m.Weight, m.Addr, m.Admin})
+		m.Voter, m.Drained, m.Full, m.Blank, m.Weight, m.Addr, m.Admin})
 }
 
 func decodeMember(b []byte) (m ha.MemberRow, err error) {
@@ -144,7 +145,7 @@ func decodeMember(b []byte) (m ha.MemberRow, err error) {
 	}
 	id, err := parseID(row.NodeID)
 	return ha.MemberRow{NodeID: id, Generation: row.Generation, Incarnation: row.Incarnation, State: ha.MemberState(row.State), SuspectEpoch: row.SuspectEpoch,
-		Promised: row.Promised, LastEpoch: row.LastEpoch, End: persist.Pos(row.End), Claims: row.Claims, Voter: row.Voter, Drained: row.Drained, Blank: row.Blank, Weight: row.Weight,
+		Promised: row.Promised, LastEpoch: row.LastEpoch, End: persist.Pos(row.End), Claims: row.Claims, Voter: row.Voter, Drained: row.Drained, Full: row.Full, Blank: row.Blank, Weight: row.Weight,
 		Addr: row.Addr, Admin: row.Admin}, err
 }
 

@@ -42,7 +42,7 @@ func TestClusterAPI(t *testing.T) {
 	expect(t, s, "POST", "/api/v1/cluster/promote?to=b:61619", 204, "")
 	expect(t, s, "POST", "/api/v1/cluster/promote", 204, "")
 	for _, line := range []string{`havenmq_ha_replica_lag_bytes{replica="b:61619"} 7`, `havenmq_ha_replica_lag_bytes{replica="c:61619"} 9`,
-		"havenmq_ha_members_attached 1", "havenmq_ha_elections_total 2", "havenmq_ha_voter 1", "havenmq_ha_zookeeper_connected 0"} {
+		"havenmq_ha_members_attached 1", "havenmq_ha_elections_total 2", "havenmq_ha_voter 1", "havenmq_ha_disk_full 0", "havenmq_ha_zookeeper_connected 0"} {
 		expect(t, s, "GET", "/metrics", 200, line)
 	}
 	now.Role, now.Master = RoleReplica, "http://b:8161"

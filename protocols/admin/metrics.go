@@ -48,6 +48,7 @@ var (
 	dVoter        = desc("ha_voter", "1 while the node has a vote.")
 	dArbiter      = desc("ha_zookeeper_connected", "1 while ZooKeeper answers.")
 	dPaused       = desc("ha_paused", "1 on a master that no quorum hears.")
+	dDiskFull     = desc("ha_disk_full", "1 while the disk has no room for another segment: a master refuses producers, a replica stops.")
 	dMembers      = desc("ha_members_attached", "Replicas that follow this master.")
 	dLag          = desc("ha_replica_lag_bytes", "What of the master's log a replica has not on its disk yet; on the master alone.", "replica")
 	dReceived     = desc("messages_received_total", "Messages published by clients.", "protocol")
@@ -143,6 +144,7 @@ func (e emitter) cluster(n *NodeInfo) {
 	e.gauge(dVoter, truth(c.Voter))
 	e.gauge(dArbiter, truth(c.Connected))
 	e.gauge(dPaused, truth(c.Paused))
+	e.gauge(dDiskFull, truth(c.DiskFull))
 	if n.Role != RoleMaster {
 		return
 	}

@@ -30,11 +30,12 @@ type NodeInfo struct {
 type ClusterInfo struct {
 	ID         string     `json:"id"`
 	NodeID     string     `json:"nodeId"`
-	State      string     `json:"state"` // master, recovering, replica, attaching, electing
+	State      string     `json:"state"` // master, recovering, replica, attaching, electing, error: its disk is full
 	Voter      bool       `json:"voter"`
 	Drained    bool       `json:"drained"`   // leads only if no other member can
 	Connected  bool       `json:"connected"` // to ZooKeeper
 	Paused     bool       `json:"paused"`    // a master that no quorum hears
+	DiskFull   bool       `json:"diskFull"`  // there is no room for another segment of the log
 	MasterAddr string     `json:"masterReplicationAddress"`
 	Addr       string     `json:"replicationAddress"` // this node's own
 	Replicas   int        `json:"replicas"`           // seats, as configured
@@ -78,6 +79,7 @@ type PeerInfo struct {
 	Attached bool   `json:"attached"`
 	Voter    bool   `json:"voter"`
 	Drained  bool   `json:"drained"`
+	DiskFull bool   `json:"diskFull"`
 	Position uint64 `json:"position"`
 	LagBytes uint64 `json:"lagBytes"`
 	SilentMs int64  `json:"silentMs"` // since it was heard last; -1 without a link

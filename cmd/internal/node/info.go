@@ -49,18 +49,18 @@ func (n *Node) addCluster(i *admin.NodeInfo, s ha.Status) {
 		i.Role, i.Master = admin.RoleMaster, n.adminURL
 		stage := n.stage.Load()
 		i.Ready = stage != nil && !s.Paused
-	case ha.RoleReplica, ha.RoleAttaching:
+	case ha.RoleReplica, ha.RoleAttaching, ha.RoleError:
 		i.Role, i.Master, i.Ready = admin.RoleReplica, s.Master.Admin, s.Role == ha.RoleReplica
 	default:
 		i.Role = admin.RoleElecting
 	}
-	i.Cluster = &admin.ClusterInfo{ID: s.ClusterID.String(), NodeID: s.NodeID.String(), State: string(s.Role), Voter: s.Voter, Drained: s.Drained, Connected: s.Connected, Paused: s.Paused,
+	i.Cluster = &admin.ClusterInfo{ID: s.ClusterID.String(), NodeID: s.NodeID.String(), State: string(s.Role), Voter: s.Voter, Drained: s.Drained, Connected: s.Connected, Paused: s.Paused, DiskFull: s.Full,
 		MasterAddr: s.Master.Addr, Addr: n.addr, Replicas: n.o.Config.PersistenceAdapter.ReplicatedLevelDB.Replicas, Elections: n.elections.Load()}
 	if s.Role == ha.RoleAttaching {
 		i.Cluster.Attach = &admin.Attach{From: uint64(s.Progress.From), At: uint64(s.Progress.At), To: uint64(s.Progress.To)}
 	}
 	for _, p := range s.Peers {
 		i.Cluster.Peers = append(i.Cluster.Peers, admin.PeerInfo{NodeID: p.NodeID.String(), Addr: p.Addr, Admin: p.Admin, State: string(p.State),
-			Attached: p.Attached, Voter: p.Voter, Drained: p.Drained, Position: uint64(p.Synced), LagBytes: p.LagBytes, SilentMs: p.SilentMs})
+			Attached: p.Attached, Voter: p.Voter, Drained: p.Drained, DiskFull: p.Full, Position: uint64(p.Synced), LagBytes: p.LagBytes, SilentMs: p.SilentMs})
 	}
 }

@@ -18,7 +18,7 @@ func (n *Node) Promote(member string) error {
 	}
 	var attached, meant []ha.PeerStatus
 	for _, p := range m.Status().Peers {
-		if p.Attached {
+		if p.Attached && !p.Full {
 			attached = append(attached, p)
 		}
 		if named(p, member) {
@@ -27,7 +27,7 @@ func (n *Node) Promote(member string) error {
 	}
 	switch {
 	case member == "" && len(attached) == 0:
-		return conflict("no replica follows this master: there is nobody to hand over to")
+		return conflict("no replica that has room on its disk follows this master: there is nobody to hand over to")
 	case member == "":
 		m.Promote(persist.ID{})
 		return nil
@@ -37,6 +37,9 @@ func (n *Node) Promote(member string) error {
 		return conflict(fmt.Sprintf("%s is the host of several members: name one with its port, such as %s", member, meant[0].Addr))
 	case !meant[0].Attached:
 		return conflict(fmt.Sprintf("%s does not follow this master: wait until `havenmq cluster ls` shows it attached", meant[0].Addr))
+	}
+	if meant[0].Full {
+		return conflict(fmt.Sprintf("the disk of %s is full: free some there first", meant[0].Addr))
 	}
 	m.Promote(meant[0].NodeID)
 	return nil
