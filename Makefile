@@ -5,7 +5,7 @@ T ?= 60s
 export PATH := $(CURDIR)/.cache/go/bin:$(PATH)
 PKGS := ./core/... ./persist/... ./protocols/... ./ha/... ./cmd/...
 
-.PHONY: help sim cluster run build test unit lint fuzz bench cover interop faults faults-short trials crash scale clean setup bench-cluster
+.PHONY: help sim cluster run build test unit lint fuzz bench cover interop faults faults-short trials crash scale clean setup bench-cluster catchup
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -68,6 +68,9 @@ bench: build ## cost of a message: CPU, syncs, allocations, latency
 
 bench-cluster: build ## what replication costs, beside one node, into docs/performance.md (3 min)
 	$(MAKE) -C interop bench-cluster
+
+catchup: build ## a replica that missed 2 GB, and a blank one, under load, into docs/performance.md (2 min)
+	$(MAKE) -C interop catchup
 
 cover: setup ## statement coverage; fails below 85% in core, persist, protocols or ha
 	@.ci/cover

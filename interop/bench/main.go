@@ -2,7 +2,8 @@
 // directory, sends messages in and takes them out again over each protocol, and prints a table.
 //
 // Each job is one producer and one consumer. It runs twice: as fast as it goes, for throughput and cost, and at a third of that
-// rate, for the time from a message's sending to its receipt. With -cluster it compares one node with clusters of three instead.
+// rate, for the time from a message's sending to its receipt. With -cluster it compares one node with clusters of
+// three instead, with -catchup it has replicas miss much of the log and come back.
 package main
 
 import (
@@ -25,6 +26,8 @@ type settings struct {
 	only           string
 	rounds         int           // of a comparison
 	paced, slow    time.Duration // of a round at pacedRate, and at each of lowRates
+	missed         int           // bytes of messages that a replica misses
+	usual          time.Duration // of measuring before and while it is away
 }
 
 func main() {
@@ -39,14 +42,22 @@ func main() {
 	flag.IntVar(&s.rounds, "rounds", 3, "rounds of a comparison")
 	flag.DurationVar(&s.paced, "paced", 5*time.Second, "a comparison's time at 5,000 messages a second, a round")
 	flag.DurationVar(&s.slow, "slow", 3*time.Second, "a comparison's time at each low rate, a round")
+	flag.IntVar(&s.missed, "missed", 2_000_000_000, "bytes of messages that a replica misses")
+	flag.DurationVar(&s.usual, "usual", 10*time.Second, "how long is measured before a replica goes, and while it is away")
+	away := flag.Bool("catchup", false, "measure how a replica catches up")
 	against := flag.Bool("cluster", false, "compare one node with clusters of three")
 	out := flag.String("out", "", "the document that a comparison is written into; none")
 	flag.Parse()
-	do := func() error { return run(&s) }
-	if *against {
-		do = func() error { return compareReplication(&s, *out) }
+	var err error
+	switch {
+	case *against:
+		err = compareReplication(&s, *out)
+	case *away:
+		err = catchUp(&s, *out)
+	default:
+		err = run(&s)
 	}
-	if err := do(); err != nil {
+	if err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
 	}
