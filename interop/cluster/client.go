@@ -42,42 +42,38 @@ var (
 	Receivers = map[string]Opening[Receiver]{"amqp": openAMQPReceiver, "mqtt": openMQTTReceiver, "stomp": openSTOMPReceiver}
 )
 
-// dialTimeout bounds one attempt at one node.
+// dialTimeout bounds the attempts at one list: a node that answers nothing is not waited for longer.
 const dialTimeout = time.Second
 
-// Failover connects to the first node of a list that answers, asking all at once, as many clients do. addrs are hosts; the
-// port is the protocol's own. id is the client's.
-func Failover[T interface{ Close() }](ctx context.Context, addrs []string, proto, queue, id string, open Opening[T]) (T, error) {
+// answer is what one node's attempts came to.
+type answer[T any] struct {
+	client T
+	err    error
+}
+
+// Failover connects to the first node of a list that answers, asking all at once, as many clients do, and each that refuses again
+// after retry. addrs are hosts; the port is the protocol's own. id is the client's.
+func Failover[T interface{ Close() }](ctx context.Context, addrs []string, retry time.Duration, proto, queue, id string, open Opening[T]) (T, error) {
 	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
 	defer cancel()
-	type answer struct {
-		client T
-		err    error
-	}
-	answers := make(chan answer, len(addrs))
+	answers := make(chan answer[T], len(addrs))
 	for _, addr := range addrs {
 		go func() {
-			conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", addr+":"+ports[proto])
-			if err != nil {
-				answers <- answer{err: err}
-				return
+			for {
+				client, err := attempt(ctx, addr+":"+ports[proto], queue, id, open)
+				if err == nil || ctx.Err() != nil {
+					answers <- answer[T]{client, err}
+					return
+				}
+				pause(ctx, retry)
 			}
-			stop := context.AfterFunc(ctx, func() { _ = conn.Close() }) // the way to end a handshake that hangs
-			client, err := open(ctx, conn, queue, id)
-			if !stop() && err == nil {
-				err = ctx.Err()
-			}
-			if err != nil {
-				_ = conn.Close() // of no use any more
-			}
-			answers <- answer{client, err}
 		}()
 	}
 	var errs []error
 	for i := range addrs {
 		a := <-answers
 		if a.err == nil {
-			go discard(answers, len(addrs)-1-i, func(a answer) {
+			go discard(answers, len(addrs)-1-i, func(a answer[T]) {
 				if a.err == nil {
 					a.client.Close()
 				}
@@ -88,6 +84,24 @@ func Failover[T interface{ Close() }](ctx context.Context, addrs []string, proto
 	}
 	var none T
 	return none, errors.Join(errs...)
+}
+
+// attempt asks one node once.
+func attempt[T interface{ Close() }](ctx context.Context, addr, queue, id string, open Opening[T]) (T, error) {
+	conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", addr)
+	if err != nil {
+		var none T
+		return none, err
+	}
+	stop := context.AfterFunc(ctx, func() { _ = conn.Close() }) // the way to end a handshake that hangs
+	client, err := open(ctx, conn, queue, id)
+	if !stop() && err == nil {
+		err = ctx.Err()
+	}
+	if err != nil {
+		_ = conn.Close() // of no use any more
+	}
+	return client, err
 }
 
 func discard[T any](c chan T, n int, f func(T)) {

@@ -58,7 +58,7 @@ func (l *Load) produce(ctx context.Context, proto, queue string) {
 	for n := 0; ctx.Err() == nil; {
 		if s == nil {
 			var err error
-			if s, err = Failover(ctx, l.o.Hosts, proto, queue, queue+"-out", Senders[proto]); err != nil {
+			if s, err = Failover(ctx, l.o.Hosts, l.o.Retry, proto, queue, queue+"-out", Senders[proto]); err != nil {
 				s = nil
 				pause(ctx, l.o.Retry)
 				continue
@@ -90,7 +90,7 @@ func (l *Load) consume(ctx context.Context, proto, queue string) {
 	for ctx.Err() == nil {
 		var err error
 		if r == nil {
-			if r, err = Failover(ctx, l.o.Hosts, proto, queue, queue+"-in", Receivers[proto]); err != nil {
+			if r, err = Failover(ctx, l.o.Hosts, l.o.Retry, proto, queue, queue+"-in", Receivers[proto]); err != nil {
 				r = nil
 				pause(ctx, l.o.Retry)
 				continue

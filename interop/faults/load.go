@@ -74,7 +74,7 @@ func (l *load) producer(ctx context.Context, proto, padding string) {
 	for n, attempt := 0, 0; ctx.Err() == nil; {
 		if s == nil {
 			var err error
-			if s, err = clients.Failover(ctx, l.addrs, proto, l.name+"-"+proto, l.name+"-"+proto+"-out", clients.Senders[proto]); err != nil {
+			if s, err = clients.Failover(ctx, l.addrs, retryDelay, proto, l.name+"-"+proto, l.name+"-"+proto+"-out", clients.Senders[proto]); err != nil {
 				s = nil
 				l.errs.Store(proto+" out", err)
 				pause(ctx, retryDelay)
@@ -108,7 +108,7 @@ func (l *load) consumer(ctx context.Context, proto, queue string) {
 	for ctx.Err() == nil {
 		if r == nil {
 			var err error
-			if r, err = clients.Failover(ctx, l.addrs, proto, queue, queue+"-in", clients.Receivers[proto]); err != nil {
+			if r, err = clients.Failover(ctx, l.addrs, retryDelay, proto, queue, queue+"-in", clients.Receivers[proto]); err != nil {
 				r = nil
 				l.errs.Store(proto+" in", err)
 				pause(ctx, retryDelay)

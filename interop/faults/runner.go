@@ -57,6 +57,7 @@ type stage struct {
 	master   *node
 	loads    []*load
 	problems []string
+	gaps     []time.Duration // without service, of each failover that replaced saw
 	row      *row
 	began    time.Time // of the fault
 }
