@@ -28,6 +28,7 @@ type Broker struct {
 	txBytes    atomic.Int64  // of them, of open transactions
 	tail       atomic.Uint64 // where the last unit that was appended ends
 	version    atomic.Uint64 // of who subscribes to what: a route of an older one is stale
+	suspended  atomic.Bool   // nothing is handed over or answered for now
 	shut       atomic.Bool   // nothing reaches the store any more
 	full       atomic.Bool   // the store refused a unit, and has taken none since
 	ended      atomic.Bool   // the store takes nothing any more

@@ -168,11 +168,17 @@ func (c *Client) Poll(e *Events, maxDeliveries int) (more bool) {
 	clear(e.Deliveries)
 	clear(e.Done)
 	e.Done, e.Deliveries, e.Evicted = e.Done[:0], e.Deliveries[:0], nil
-	c.pollDone(e)
+	suspended := c.b.suspended.Load()
+	if !suspended {
+		c.pollDone(e)
+	}
 	if why := c.eviction.Load(); why != nil {
 		if !c.told {
 			c.told, e.Evicted = true, why
 		}
+		return false
+	}
+	if suspended {
 		return false
 	}
 	var room bool
@@ -247,9 +253,12 @@ func (q *queue) unblock(s *subscription) {
 }
 
 // Throttled says that the log has so much that is not committed, or so little room, that this client's socket should
-// not be read for now; Wake is called when that is over.
+// not be read for now, or that the broker is suspended; Wake is called when that is over.
 func (c *Client) Throttled() bool {
 	b := c.b
+	if b.suspended.Load() {
+		return true
+	}
 	if b.uncommitted() <= b.limits.UncommittedBytes {
 		return false
 	}

@@ -3,7 +3,7 @@ package core
 // dispatch hands what is ready to those with credit, in turn, until one of both is used up.
 func (q *queue) dispatch() {
 	switch {
-	case q.closed:
+	case q.closed || q.b.suspended.Load(): // Suspend(false) comes back
 		return
 	case q.paused: // nothing is ready for anybody
 		q.drain()

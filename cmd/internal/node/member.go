@@ -195,9 +195,11 @@ func (p *part) Serve(store *persist.Store, epoch uint64) error {
 	return nil
 }
 
-// Pause is for a master that no quorum hears for a moment. What it appends is not confirmed and what it would deliver is
-// not committed, so that there is nothing to stop but what was committed before.
+// Pause is for a master that no quorum hears for a moment: its broker is suspended.
 func (p *part) Pause(on bool) {
+	if s := (*Node)(p).stage.Load(); s != nil {
+		s.broker.Suspend(on)
+	}
 	if on {
 		(*Node)(p).log.Warn().Msg("Paused: no quorum of replicas answers, and nothing is confirmed until one does")
 		return
