@@ -205,8 +205,9 @@ func (n *Node) attachReplica(i int, link Link, h Hello) {
 	if !n.weak("session") {
 		l.m.Forget(i) // it may hold less than it did: only what it says from now on counts
 	}
-	cut := cutPoint(n.disk.history, n.disk.received, h.History, h.End)
-	a := Attach{Epoch: l.epoch, Cut: cut, VoterAt: n.disk.received, Commit: l.commit}
+	end := l.end(n)
+	cut := cutPoint(n.disk.history, end, h.History, h.End)
+	a := Attach{Epoch: l.epoch, Cut: cut, VoterAt: end, Commit: l.commit}
 	if cut < n.disk.start {
 		a.Restart, a.Cut = true, n.disk.start
 	}
@@ -216,6 +217,10 @@ func (n *Node) attachReplica(i int, link Link, h Hello) {
 		n.tell(Info, fmt.Sprintf("Replica has connected: %s", h.Addr))
 	}
 }
+
+// end is how far this node's log is known to go. What is written is streamed before it is synced here: a quorum of replicas may have
+// committed more than the own disk has told of.
+func (l *leadership) end(n *Node) persist.Pos { return max(n.disk.received, l.m.Commit()) }
 
 // acked takes an acknowledgement. Only those of voters count, and none of incoming/.
 func (n *Node) acked(i int, f Ack) {

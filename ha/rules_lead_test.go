@@ -102,6 +102,26 @@ func TestHandingOver(t *testing.T) {
 	want[Reopen](s)
 }
 
+// TestWhoAttachesGetsWhatTheReplicasCommitted: while the master's own disk is slow two replicas of three commit. One that comes again is
+// not cut below that, and one without a vote has none before it holds that too.
+func TestWhoAttachesGetsWhatTheReplicasCommitted(t *testing.T) {
+	s := newStage(t, voter(), Options{})
+	s.lead()
+	s.attach(3, 8, 120)
+	s.attach(1, 9, 120)
+	for _, l := range []Link{8, 9} {
+		s.step(Got{l, Ack{Epoch: 2, Received: 200, Synced: 200, Voter: true}})
+	}
+	if c := want[Commit](s); c.Commit != 200 {
+		t.Fatalf("%+v", c)
+	}
+	s.step(Lost{Link: 8})
+	s.step(Got{10, Hello{ClusterID: persist.ID{9}, NodeID: nodeID(3), Generation: 1, Promised: 2, Voter: true, History: []persist.EpochStart{{Epoch: 1}, {Epoch: 2, Start: 100}}, End: 200}})
+	if a := want[Send](s).Frame.(Attach); a.Cut != 200 || a.VoterAt != 200 || a.Commit != 200 {
+		t.Errorf("%+v", a)
+	}
+}
+
 // TestACutBeyondTheEnd: no log is cut where it has nothing.
 func TestACutBeyondTheEnd(t *testing.T) {
 	s := newStage(t, voter(), Options{})

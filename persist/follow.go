@@ -156,17 +156,24 @@ func (l *Log) Sync() error {
 }
 
 // Truncate cuts the log at a batch's end, or at a segment's beginning: what lies behind is gone, and the file reads as
-// zeros there, synced, before it returns. Nothing that is committed is cut: that is an error, and ends the store, as any other does.
+// zeros there, synced, before it returns. A last segment without a batch goes too. Nothing that is committed is cut: that is an error, and ends the store, as any other does.
 func (l *Log) Truncate(cut Pos) error {
 	if err := l.mayFollow(); err != nil {
 		return err
 	}
 	l.apply.turn.Lock()
 	defer l.apply.turn.Unlock()
-	if cut == l.write.pos {
+	if cut == l.write.pos && !l.endsEmpty() {
 		return nil
 	}
 	return l.failUnless(l.truncate(cut))
+}
+
+// endsEmpty says that the last segment holds no batch, and another stands before it: a power loss left it, or a full disk. The
+// master's log may go on in the one before.
+func (l *Log) endsEmpty() bool {
+	w := &l.write
+	return w.active != nil && w.active.first == w.pos && w.pos > l.logStart()
 }
 
 func (l *Log) truncate(cut Pos) error {

@@ -3,6 +3,8 @@ package sim
 import (
 	"errors"
 	"fmt"
+	"syscall"
+	"time"
 
 	"github.com/havenmq/havenmq/ha"
 	"github.com/havenmq/havenmq/persist"
@@ -23,12 +25,14 @@ type disk struct {
 	committed persist.Pos // the highest hint on it
 	promised  uint64
 	voter     bool
+	full      bool
+	rotten    bool // a bit of what was synced has turned over
 	switching bool // the power went while incoming/ took the store's place: the log is the one or the other
 }
 
 // storageTally counts what happened to logs.
 type storageTally struct {
-	trims, blanks, resumes, switches, damaged, full, fuses, rotations, relocations, hashes int
+	trims, blanks, resumes, switches, damaged, full, fuses, fills, outages, rotations, hashes int
 }
 
 func (t *storageTally) add(o storageTally) {
@@ -40,7 +44,8 @@ func (t *storageTally) add(o storageTally) {
 	t.full += o.full
 	t.fuses += o.fuses
 	t.rotations += o.rotations
-	t.relocations += o.relocations
+	t.fills += o.fills
+	t.outages += o.outages
 	t.hashes += o.hashes
 }
 
@@ -95,14 +100,16 @@ func (n *node) sound(err error) bool {
 	case n.disk.fs.Dead():
 		n.w.storage.fuses++
 		n.kill(true)
+		n.startIn(n.w.delay(2 * time.Second))
 		return false
 	case err == nil:
 		return true
-	case errors.As(err, &damage), errors.Is(err, persist.ErrFull):
+	case errors.As(err, &damage), errors.Is(err, persist.ErrFull), errors.Is(err, syscall.ENOSPC):
 	default:
 		n.w.fail("node %d: its disk is well, and the store says: %v", n.no, err)
 	}
 	n.kill(false)
+	n.startIn(n.w.delay(2 * time.Second))
 	return false
 }
 

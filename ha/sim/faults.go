@@ -7,12 +7,15 @@ func (w *World) Faults(d, pause time.Duration) error {
 	end := w.now + d
 	w.produce(end)
 	w.trouble(end, pause)
+	w.diskTrouble(end, pause)
 	if err := w.Run(d); err != nil {
 		return err
 	}
 	clear(w.blocked)
 	for _, n := range w.nodes {
-		n.offline, n.pausedTo = false, 0
+		n.offline, n.pausedTo, n.slow, n.awayTo = false, 0, 0, 0
+		n.disk.setFull(false)
+		n.disk.fs.Fuse(0)
 		if !n.up {
 			n.start()
 		}
@@ -29,7 +32,7 @@ func (w *World) produce(end time.Duration) {
 	for _, n := range w.nodes {
 		w.clients.act(n)
 	}
-	w.after(w.delay(20*time.Millisecond), func() { w.produce(end) })
+	w.after(w.delay(100*time.Millisecond), func() { w.produce(end) })
 }
 
 func (w *World) trouble(end, pause time.Duration) {

@@ -128,6 +128,10 @@ func (n *node) found() {
 	switch r := s.Recovery(); {
 	case r.Damage != nil:
 		w.storage.damaged++
+		var damage *persist.DamageError
+		if errors.As(r.Damage, &damage) && !d.rotten && damage.Pos < was.synced.End {
+			w.fail("node %d: nothing rotted, its log was synced up to %d, and it finds: %v", n.no, was.synced.End, damage)
+		}
 		n.lost = append(n.lost, &was)
 		d.synced = persist.Mark{}
 	case was.switching || was.synced.End <= d.log.start:

@@ -18,6 +18,7 @@ type node struct {
 	session uint64        // with the arbiter
 	offline bool          // cannot reach the arbiter
 	slow    time.Duration // what the disk takes at most; 0 the usual
+	awayTo  time.Duration // it does not start before
 	process
 }
 
@@ -70,6 +71,9 @@ func (n *node) voter() bool { return n.disk.voter }
 
 func (n *node) start() {
 	w := n.w
+	if w.now < n.awayTo {
+		return
+	}
 	n.life++
 	n.up = true
 	n.process = process{links: map[ha.Link]*end{}, lastAsk: w.now, lastLook: w.now}
@@ -103,6 +107,7 @@ func (n *node) kill(power bool) {
 	} else {
 		d.fs = d.fs.Kill()
 	}
+	d.setFull(d.full)
 	for _, l := range n.sorted() {
 		n.hang(l, power)
 	}

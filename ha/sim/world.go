@@ -130,9 +130,7 @@ func (w *World) noteStep(n *node, e ha.Event) {
 		w.mix(uint64(n.store.Received()))
 		w.mix(uint64(n.store.Synced()))
 	}
-	if w.Trace != nil {
-		w.Trace(fmt.Sprintf("%v node %d: %T%+v", w.now, n.no, e, e))
-	}
+	w.note(n, e)
 }
 
 func (w *World) mix(x uint64) { w.trace = (w.trace ^ x) * 0x100000001b3 }
@@ -168,3 +166,16 @@ func (w *World) Read(b []byte) (int, error) {
 
 // wall is what the world's clock says; all its nodes have the same.
 func (w *World) wall() time.Time { return time.UnixMilli(w.now.Milliseconds() + 1) }
+
+// Settle goes on until one node serves and the others hold all that it holds, d at most.
+func (w *World) Settle(d time.Duration) error {
+	for end := w.now + d; w.now < end; {
+		if err := w.Run(500 * time.Millisecond); err != nil {
+			return err
+		}
+		if w.settled() == nil {
+			return nil
+		}
+	}
+	return nil
+}
