@@ -34,6 +34,7 @@
 //
 //   - A replica takes in at most twice the window that the disk has not written; then its reader waits.
 //   - A stream holds one chunk. The log that a slow replica lacks stays in files.
+//   - A stream that lacks much of what is committed is held to a rate while clients append (ration.go).
 //   - A link whose peer does not read is cut when outBytes of frames wait for it.
 //
 // # Invariants

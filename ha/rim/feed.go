@@ -3,6 +3,7 @@ package rim
 import (
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/havenmq/havenmq/ha"
 	"github.com/havenmq/havenmq/ha/wire"
@@ -16,6 +17,7 @@ type feed struct {
 	pin    *persist.Pin
 	next   persist.Pos
 	buf    []byte // room for a frame's head, then batches
+	ration ration
 }
 
 // startStream has a link's writer stream. mu is held.
@@ -76,39 +78,57 @@ func (f *feed) turnTo(p *peer, stream *ha.Stream) error {
 		return fmt.Errorf("streaming the log from position %d: %w", stream.From, err)
 	}
 	f.stream, f.store, f.pin, f.next = stream, s, pin, stream.From
+	f.ration = ration{rate: p.r.o.BehindRate}
 	return nil
 }
 
-// send reads and writes one chunk, if there is one and the window is open. more: look again.
-func (f *feed) send(p *peer) (more bool, err error) {
+// send reads and writes one chunk, if there is one and the window is open. more: look again. rest: look again after that time.
+func (f *feed) send(p *peer) (more bool, rest time.Duration, err error) {
 	if f.stream == nil {
-		return false, nil
+		return false, 0, nil
 	}
 	r, acked := p.r, persist.Pos(p.acked.Load())
 	f.pin.Move(acked)
-	if f.next >= f.store.Received() || f.next >= acked+persist.Pos(r.o.WindowBytes) {
-		return false, nil
+	received := f.store.Received()
+	if f.next >= received || f.next >= acked+persist.Pos(r.o.WindowBytes) {
+		return false, 0, nil
 	}
+	most := r.o.ChunkBytes
+	behind := f.next+persist.Pos(r.o.BehindBytes) < min(received, persist.Pos(r.commitAt.Load()))
+	if behind {
+		most = r.o.BehindChunk
+		if rest := f.ration.rest(time.Now(), received, int64(most)); rest > 0 {
+			return false, rest, nil
+		}
+	}
+	n, err := f.chunk(p, most)
+	if behind {
+		f.ration.sent(n)
+	}
+	return n > 0, 0, err
+}
+
+// chunk sends whole batches, of most bytes unless one is larger, and says how many bytes.
+func (f *feed) chunk(p *peer, most int) (n int, err error) {
 	if f.buf == nil {
 		f.buf = make([]byte, wire.AppendBytes, 64<<10)
 	}
-	b, err := f.store.ReadBatches(f.next, r.o.ChunkBytes, f.buf[:wire.AppendBytes])
+	b, err := f.store.ReadBatches(f.next, most, f.buf[:wire.AppendBytes])
 	if err != nil {
-		return false, fmt.Errorf("reading the log at position %d: %w", f.next, err)
+		return 0, fmt.Errorf("reading the log at position %d: %w", f.next, err)
 	}
-	n := len(b) - wire.AppendBytes
-	if n <= 0 {
-		return false, nil
+	if n = len(b) - wire.AppendBytes; n <= 0 {
+		return 0, nil
 	}
-	wire.PutAppend(b[:0], f.stream.Epoch, f.next, persist.Pos(r.commitAt.Load()), n)
+	wire.PutAppend(b[:0], f.stream.Epoch, f.next, persist.Pos(p.r.commitAt.Load()), n)
 	if err := p.conn.Write(b); err != nil {
-		return false, err
+		return n, err
 	}
 	f.next += persist.Pos(n)
-	if cap(b) <= 2*r.o.ChunkBytes {
+	if cap(b) <= 2*p.r.o.ChunkBytes {
 		f.buf = b
 	}
-	return true, nil
+	return n, nil
 }
 
 func (f *feed) close() {

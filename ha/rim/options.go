@@ -24,6 +24,9 @@ type Options struct {
 	AskTimeout  time.Duration // for one answer of the elector; DefaultAskTimeout by default
 	WindowBytes int64         // a stream runs so far ahead of what a replica acknowledged; DefaultWindow by default
 	ChunkBytes  int           // of the log, in one frame, unless one batch is larger; DefaultChunk by default
+	BehindBytes int64         // a stream that lacks more than this of what is committed is held to BehindRate; DefaultBehind by default
+	BehindRate  int64         // bytes a second of such a stream, while clients append; DefaultBehindRate by default
+	BehindChunk int           // its ChunkBytes; DefaultBehindChunk by default
 
 	// Tell takes lines for the operator, one at a time, from a goroutine of its own. It may block: lines are dropped then.
 	Tell func(level ha.Level, text string)
@@ -37,6 +40,9 @@ const (
 	DefaultAskTimeout  = 3 * time.Second
 	DefaultWindow      = 64 << 20
 	DefaultChunk       = 1 << 20
+	DefaultBehind      = 4 << 20
+	DefaultBehindRate  = 64 << 20
+	DefaultBehindChunk = 256 << 10
 )
 
 // Roles is what the node does when its role changes. Calls come in order, from one goroutine.
@@ -72,6 +78,7 @@ func (o *Options) fill() error {
 	if o.ChunkBytes <= 0 {
 		o.ChunkBytes = DefaultChunk
 	}
+	o.fillBehind()
 	if o.machine == nil {
 		o.machine = func(n ha.Options, b ha.Boot) machine { return ha.NewNode(n, b) }
 	}
@@ -79,4 +86,16 @@ func (o *Options) fill() error {
 		o.Tell = func(ha.Level, string) {}
 	}
 	return nil
+}
+
+func (o *Options) fillBehind() {
+	if o.BehindBytes <= 0 {
+		o.BehindBytes = DefaultBehind
+	}
+	if o.BehindRate <= 0 {
+		o.BehindRate = DefaultBehindRate
+	}
+	if o.BehindChunk <= 0 {
+		o.BehindChunk = DefaultBehindChunk
+	}
 }

@@ -230,15 +230,44 @@ func (p *peer) runWriter() {
 			p.part()
 			return
 		}
-		more, err := f.send(p)
+		more, rest, err := f.send(p)
 		if err != nil {
 			p.fail(err)
 			return
 		}
 		if !more {
-			<-p.wake
+			p.await(rest)
 		}
 	}
+}
+
+// await waits for a signal, or, if the stream rests, for a frame that is due or the end of the rest: that more of the log was
+// written does not end it.
+func (p *peer) await(rest time.Duration) {
+	if rest <= 0 {
+		<-p.wake
+		return
+	}
+	timer := time.NewTimer(rest)
+	defer timer.Stop()
+	for {
+		select {
+		case <-timer.C:
+			return
+		case <-p.wake:
+			if p.urgent() {
+				p.signal() // for whatever else it was about
+				return
+			}
+		}
+	}
+}
+
+// urgent says whether the writer has more to do than to stream.
+func (p *peer) urgent() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return len(p.out) > 0 || p.parting || p.gone
 }
 
 // due gives what is to be written; the buffer is the writer's until it asks again.
