@@ -2,6 +2,7 @@ package persist
 
 import (
 	"fmt"
+	"sync"
 	"time"
 )
 
@@ -18,7 +19,8 @@ type writer struct {
 	units    uint64 // taken, in all
 	messages uint64 // of these, such as make the store grow
 	pace     pace
-	giveUp   chan struct{} // closed by Close: wait for no more room
+	giveUp   chan struct{} // closed by GiveUp: wait for no more room
+	givenUp  sync.Once
 	done     chan struct{}
 	bgStop   chan struct{}
 	bgDone   chan struct{}
@@ -49,6 +51,10 @@ func (l *Log) runCommitter() {
 		l.apply.kick()
 	}
 }
+
+// GiveUp has nobody wait for room on a full disk any more: what waits, a Lead too, ends with an error. For who is about to Close
+// the store, and waits for whoever uses it before. Any goroutine.
+func (l *Log) GiveUp() { l.write.givenUp.Do(func() { close(l.write.giveUp) }) }
 
 // gaveUp says that nobody waits for room any more.
 func (l *Log) gaveUp() bool {

@@ -116,7 +116,7 @@ func (s *Store) Close() error {
 	s.idle = false
 	s.mu.Unlock()
 	s.lazy.Stop()
-	close(s.write.giveUp)
+	s.GiveUp()
 	if wake {
 		s.wake <- struct{}{}
 	}

@@ -343,6 +343,8 @@ func (l *Log) openAt(b *barrier) (Pos, error) {
 	case <-b.done:
 	case <-l.failed:
 		return 0, ErrClosed
+	case <-l.write.giveUp:
+		return 0, ErrClosed
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -25,6 +25,9 @@ func (r *Rim) end(why Exit) {
 		r.roles.close(false)
 		r.linked.Wait()
 		r.disk.close(true)
+		if s := r.store.Load(); s != nil {
+			s.GiveUp()
+		}
 		r.working.Wait()
 		if err := r.closeStore(); err != nil {
 			r.tell(ha.Warn, "closing the store: %v", err)

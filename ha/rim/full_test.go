@@ -249,3 +249,26 @@ func TestAFullMasterWithoutAnHeir(t *testing.T) {
 	next.send(100, 110)
 	c.sameLogs()
 }
+
+// TestStoppingWhileAnEpochWaitsForRoom: a node that has won and has no room to say so can be ended.
+func TestStoppingWhileAnEpochWaitsForRoom(t *testing.T) {
+	fs := persist.NewMemFS()
+	n := begin(t, func(o *Options) { o.Store.FS = fs })
+	fs.SetRoom(1)
+	n.do(ha.Lead{Epoch: 1})
+	n.mu.Lock()
+	s := n.Store()
+	n.mu.Unlock()
+	for began := time.Now(); !s.NoRoom(); time.Sleep(time.Millisecond) {
+		if time.Since(began) > patience {
+			t.Fatal("it does not look for room")
+		}
+	}
+	ended := make(chan struct{})
+	go func() { n.end(Exit{Reason: "the test is over"}); close(ended) }()
+	select {
+	case <-ended:
+	case <-time.After(patience):
+		t.Fatal("it does not end")
+	}
+}
