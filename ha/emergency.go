@@ -32,11 +32,12 @@ type Emergency struct {
 	Adopt   string // why it cannot be adopted; "" it can
 	Recover string // why this node cannot lead alone; "" it can
 	Loss    string // what may be lost if it does
+	Begins  bool   // Adopt begins a cluster with this node's store
 }
 
 // Emergency says what may be ordered now.
 func (n *Node) Emergency() Emergency {
-	e := Emergency{Adopt: n.adoptRefusal(), Recover: n.recoverRefusal()}
+	e := Emergency{Adopt: n.adoptRefusal(), Recover: n.recoverRefusal(), Begins: n.strays()}
 	if e.Recover == "" {
 		e.Loss = n.loss()
 	}
@@ -56,6 +57,8 @@ func (n *Node) unsettled() bool {
 // emergencyRefusal is why this node can do nothing about its cluster.
 func (n *Node) emergencyRefusal() string {
 	switch {
+	case n.strays():
+		return strayText
 	case !n.view.Connected:
 		return "ZooKeeper cannot be reached: start it first"
 	case n.known == nil || n.seat < 0:
@@ -67,6 +70,9 @@ func (n *Node) emergencyRefusal() string {
 // adoptRefusal is why this node cannot give ZooKeeper the cluster's configuration back. Enough members must run for an election,
 // and none of them may know of claims that this node has not seen: it would undo them.
 func (n *Node) adoptRefusal() string {
+	if n.strays() {
+		return n.strayRefusal()
+	}
 	if why := n.emergencyRefusal(); why != "" {
 		return why
 	}
@@ -183,15 +189,27 @@ func (n *Node) obey() bool {
 		why = n.recoverRefusal()
 	}
 	if why == "" && n.now-n.orderAt >= orderTime {
-		why = "ZooKeeper did not take it in time"
+		why = lateText
 	}
 	if why != "" {
-		n.tell(Warn, "the operator's order was not carried out: "+why)
-		n.order = noOrder
+		n.dropOrder(why)
 		return false
 	}
 	n.ask(askOrder, n.orderTxn())
 	return true
+}
+
+const lateText = "ZooKeeper did not take it in time"
+
+func (n *Node) dropOrder(why string) {
+	n.tell(Warn, "the operator's order was not carried out: "+why)
+	n.order = noOrder
+}
+
+// unusedEpoch is one that nobody has had.
+func (n *Node) unusedEpoch() uint64 {
+	highest := max(n.promise, n.disk.lastEpoch(), n.mandated())
+	return (highest/adoptedEpochs + 1) * adoptedEpochs
 }
 
 func (n *Node) orderTxn() Txn {
@@ -214,8 +232,7 @@ func (n *Node) orderTxn() Txn {
 		t.IfMandate = new(n.shown.MandateVersion)
 	}
 	if n.unsettled() {
-		highest := max(n.promise, n.disk.lastEpoch(), n.mandated())
-		t.SetMandate = &Mandate{Epoch: (highest/adoptedEpochs + 1) * adoptedEpochs, Nonce: n.o.NewNonce()}
+		t.SetMandate = &Mandate{Epoch: n.unusedEpoch(), Nonce: n.o.NewNonce()}
 	}
 	return t
 }
@@ -223,7 +240,9 @@ func (n *Node) orderTxn() Txn {
 // obeyed says that an order was carried out.
 func (n *Node) obeyed() {
 	text := "ZooKeeper has this cluster's configuration again: a master is elected anew"
-	if n.order == recovering {
+	if n.disk.meta.ClusterID.IsZero() {
+		text = "the cluster begins with this node's store: this node serves as soon as enough new members hold its log"
+	} else if n.order == recovering {
 		text = "this node leads by the operator's word, as soon as enough new members hold its log"
 	}
 	n.order = noOrder

@@ -217,7 +217,7 @@ func TestRecoverIsRefused(t *testing.T) {
 		"a quorum of voters":          {row: MemberRow{LastEpoch: 1, End: 99, Voter: true}, why: "are a quorum"},
 		"nothing to recover":          {boot: func(b *Boot) { b.Received, b.Synced, b.History = 0, 0, nil }, row: MemberRow{Blank: true}, why: "holds nothing"},
 		"a damaged log":               {boot: func(b *Boot) { b.Damaged = true }, row: MemberRow{Blank: true}, why: "is damaged"},
-		"a node that knows no member": {boot: func(b *Boot) { b.Meta = persist.Meta{} }, row: MemberRow{Blank: true}, why: "ask another node"},
+		"a node that knows no member": {boot: func(b *Boot) { b.Meta = persist.Meta{}; b.Received, b.Synced, b.History = 0, 0, nil }, row: MemberRow{Blank: true}, why: "ask another node"},
 	} {
 		boot := remembering()
 		if c.boot != nil {

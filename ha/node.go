@@ -42,9 +42,10 @@ type Node struct {
 	look    bool   // the arbiter is to be asked how things stand, not before lookAt
 	lookAt  time.Duration
 
-	remembered bool // the meta says what the claim says
-	claiming   bool // Remember is under way
-	joined     bool // the promise that the seat asks for is on disk
+	remembered bool   // the meta says what the claim says
+	claiming   bool   // Remember is under way
+	former     string // the address that the directory had before, until this node has its seat; "" the same
+	joined     bool   // the promise that the seat asks for is on disk
 	promise    uint64
 
 	up        uplink      // a replica's link to its master
@@ -86,6 +87,7 @@ func NewNode(o Options, boot Boot) *Node {
 	n.takeBoot(boot)
 	n.promise = boot.Meta.Promised
 	n.known = decodeConfig(boot.Meta.Config)
+	n.comeAnew()
 	return n
 }
 

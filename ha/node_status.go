@@ -74,7 +74,9 @@ func (n *Node) warnings() (out []string) {
 	if n.knowsTree && !n.view.Connected {
 		out = append(out, "ZooKeeper cannot be reached: nobody can be elected")
 	}
-	if n.knowsTree && n.view.Connected && n.unsettled() && n.phase != taking && !n.up.attached || n.behind {
+	if n.strays() {
+		out = append(out, strayText)
+	} else if n.knowsTree && n.view.Connected && n.unsettled() && n.phase != taking && !n.up.attached || n.behind {
 		out = append(out, "ZooKeeper's data about this cluster was deleted or set back: nobody can be elected: give it back, or see `havenmq cluster adopt`")
 	}
 	if n.sole() {

@@ -34,7 +34,7 @@ func (n *Node) attach(f Attach) {
 		n.do(DropIncoming{})
 		n.helloAgain()
 		return
-	case d.incoming == nil && f.Cut < min(max(d.meta.CommitHint, d.applied), d.received) && d.meta.Voter && !n.weak("truncate-committed"):
+	case d.incoming == nil && f.Cut < min(max(d.meta.CommitHint, d.applied), d.received) && !n.weak("truncate-committed"):
 		n.exit(3, fmt.Sprintf("the master of epoch %d would cut this log at position %d, and it is committed up to %d: stop the cluster and keep all directories",
 			f.Epoch, f.Cut, max(d.meta.CommitHint, d.applied)))
 		return

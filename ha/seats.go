@@ -12,12 +12,18 @@ import (
 // it may publish a row.
 func (n *Node) join() bool {
 	c := n.view.Config
-	if c == nil {
-		n.found()
+	if c != nil {
+		if why := n.refusal(c); why != "" {
+			n.exit(2, why)
+			return false
+		}
+	}
+	if n.strays() {
+		n.adoptStore()
 		return false
 	}
-	if why := n.refusal(c); why != "" {
-		n.exit(2, why)
+	if c == nil {
+		n.found()
 		return false
 	}
 	i := c.Seat(n.disk.meta.NodeID)
@@ -59,11 +65,6 @@ func (n *Node) refusal(c *Config) string {
 	case !m.ClusterID.IsZero() && m.ClusterID != c.ClusterID:
 		return fmt.Sprintf("this directory belongs to cluster %s, and zkPath holds cluster %s: give this node an empty directory, or the zkPath of its own cluster",
 			m.ClusterID, c.ClusterID)
-	case m.ClusterID.IsZero() && !n.disk.blank():
-		return "this directory holds a store that belongs to no cluster: start with an empty directory, or run it alone with persistenceAdapter.levelDB"
-	case m.ReplAddr != "" && m.ReplAddr != n.o.Addr && c.Seat(m.NodeID) >= 0:
-		return fmt.Sprintf("this directory belongs to the node at %s, and this node's hostname and port say %s: set them back, or start with an empty directory",
-			m.ReplAddr, n.o.Addr)
 	}
 	return ""
 }
@@ -75,49 +76,52 @@ func (n *Node) found() {
 		n.explain(Alarm, "ZooKeeper holds no configuration of this cluster, to which this directory belongs: zkPath is another, or its data was lost")
 		return
 	}
-	if !n.disk.blank() {
-		n.exit(2, "this directory holds a store that belongs to no cluster: start with an empty directory, or run it alone with persistenceAdapter.levelDB")
-		return
-	}
 	absent := Absent
-	c := &Config{ClusterID: n.o.NewID(), Replicas: n.o.Replicas,
-		Seats: []Seat{{NodeID: n.disk.meta.NodeID, Generation: 1, Addr: n.o.Addr, Weight: n.o.Weight}}}
+	c := &Config{ClusterID: n.o.NewID(), Replicas: n.o.Replicas, Seats: []Seat{n.mySeat(1)}}
 	n.ask(askClaim, Txn{IfConfig: &absent, SetConfig: c})
 }
 
-// claim takes the seat that has this node's address, if its holder is away, or a free one. Only an empty directory may.
+// claim takes the seat that has this node's address, if its holder is away, or a free one. Only an empty directory may, or one
+// that has moved (moved.go).
 func (n *Node) claim(c *Config) {
 	if n.seat >= 0 {
 		n.exit(2, "this node's seat was taken over by another: start it with an empty directory")
 		return
 	}
-	if !n.disk.blank() {
+	i := slices.IndexFunc(c.Seats, func(s Seat) bool { return s.Addr == n.o.Addr })
+	if n.former != "" {
+		var ok bool
+		if i, ok = n.formerSeat(c, i); !ok {
+			return
+		}
+	}
+	if !n.disk.blank() && (n.former == "" || i < 0) {
 		n.exit(2, fmt.Sprintf("this node has no seat in the cluster any more (%s): start it with an empty directory", occupants(c)))
 		return
 	}
 	next := *c
 	next.Seats = slices.Clone(c.Seats)
-	mine := Seat{NodeID: n.disk.meta.NodeID, Generation: 1, Addr: n.o.Addr, Weight: n.o.Weight}
-	i := slices.IndexFunc(c.Seats, func(s Seat) bool { return s.Addr == n.o.Addr })
 	vacant := slices.IndexFunc(c.Seats, func(s Seat) bool { return s.NodeID.IsZero() })
 	switch {
 	case i >= 0 && n.alive(c.Seats[i].NodeID):
-		n.explain(Alarm, fmt.Sprintf("another node holds the seat of %s and is alive: this node's hostname or bind is another's", n.o.Addr))
+		n.explain(Alarm, fmt.Sprintf("another node holds the seat of %s and is alive: this node's hostname or bind is another's, or its directory is a copy", c.Seats[i].Addr))
 		return
 	case i >= 0:
-		mine.Generation = c.Seats[i].Generation + 1
-		next.Seats[i] = mine
+		next.Seats[i] = n.mySeat(c.Seats[i].Generation + 1)
 	case vacant >= 0:
-		mine.Generation = c.Seats[vacant].Generation + 1
-		next.Seats[vacant] = mine
+		next.Seats[vacant] = n.mySeat(c.Seats[vacant].Generation + 1)
 	case len(c.Seats) < c.Replicas:
-		next.Seats = append(next.Seats, mine)
+		next.Seats = append(next.Seats, n.mySeat(1))
 	default:
 		n.exit(2, fmt.Sprintf("all %d seats of the cluster are taken (%s): see `havenmq cluster replace`", c.Replicas, occupants(c)))
 		return
 	}
 	v := n.view.ConfigVersion
 	n.ask(askClaim, Txn{IfConfig: &v, SetConfig: &next})
+}
+
+func (n *Node) mySeat(generation uint64) Seat {
+	return Seat{NodeID: n.disk.meta.NodeID, Generation: generation, Addr: n.o.Addr, Weight: n.o.Weight}
 }
 
 func occupants(c *Config) string {
@@ -145,7 +149,13 @@ func (n *Node) rememberSeat(c *Config) bool {
 	}
 	if !n.claiming {
 		n.claiming = true
-		n.do(Remember{ID: seatID, ClusterID: c.ClusterID, Addr: n.o.Addr})
+		r := Remember{ID: seatID, ClusterID: c.ClusterID, Addr: n.o.Addr}
+		if n.former != "" {
+			n.tell(Warn, n.movedText())
+			no := false
+			r.NodeID, r.Voter = m.NodeID, &no
+		}
+		n.do(r)
 	}
 	return false
 }
@@ -162,7 +172,7 @@ const (
 func (n *Node) rememberedAs(id uint64) {
 	switch id {
 	case seatID:
-		n.claiming, n.remembered = false, true
+		n.claiming, n.remembered, n.former = false, true, ""
 		n.disk.meta.ClusterID, n.disk.meta.ReplAddr = n.view.Config.ClusterID, n.o.Addr
 	case voterID:
 		n.disk.meta.Voter, n.disk.damaged, n.disk.unclean = true, false, false

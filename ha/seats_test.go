@@ -33,11 +33,21 @@ func TestSeats(t *testing.T) {
 		{name: "another number of replicas", exit: "replicas: 5", config: &Config{ClusterID: cluster, Replicas: 5}},
 		{name: "another cluster", exit: "belongs to cluster", config: &Config{ClusterID: cluster, Replicas: 3},
 			boot: Boot{Meta: persist.Meta{ClusterID: persist.ID{8}}}},
-		{name: "a store of no cluster", exit: "a store that belongs to no cluster", config: &Config{ClusterID: cluster, Replicas: 3}, boot: Boot{Received: 60, History: history}},
+		{name: "a store of no cluster waits for a word", config: &Config{ClusterID: cluster, Replicas: 3}, boot: Boot{Received: 60, History: history}},
+		{name: "a store of no cluster, of another number of replicas", exit: "replicas: 5", config: &Config{ClusterID: cluster, Replicas: 5},
+			boot: Boot{Received: 60, History: history}},
 		{name: "its seat is gone, and it holds data", exit: "no seat", config: &Config{ClusterID: cluster, Replicas: 3},
 			boot: Boot{Meta: persist.Meta{ClusterID: cluster}, Received: 60, History: history}},
-		{name: "another address than before", exit: "hostname", config: &Config{ClusterID: cluster, Replicas: 3, Seats: []Seat{seat(me, "old:1")}},
-			boot: Boot{Meta: persist.Meta{ClusterID: cluster, ReplAddr: "old:1"}}},
+		{name: "another address than before", seats: 1, gen: 2, config: &Config{ClusterID: cluster, Replicas: 3, Seats: []Seat{seat(me, "old:1")}},
+			boot: Boot{Meta: persist.Meta{ClusterID: cluster, ReplAddr: "old:1", Voter: true}, Received: 60, History: history}},
+		{name: "another address, and the old one's node is alive", alive: []persist.ID{me}, config: &Config{ClusterID: cluster, Replicas: 3, Seats: []Seat{seat(me, "old:1")}},
+			boot: Boot{Meta: persist.Meta{ClusterID: cluster, ReplAddr: "old:1"}, Received: 60, History: history}},
+		{name: "another address, which is another's", exit: "those of another", boot: Boot{Meta: persist.Meta{ClusterID: cluster, ReplAddr: "old:1"}, Received: 60, History: history},
+			config: &Config{ClusterID: cluster, Replicas: 3, Seats: []Seat{seat(me, "old:1"), seat(other, "b:1")}}},
+		{name: "another address, and the old one has no seat", exit: "no seat", boot: Boot{Meta: persist.Meta{ClusterID: cluster, ReplAddr: "old:1"}, Received: 60, History: history},
+			config: &Config{ClusterID: cluster, Replicas: 3, Seats: []Seat{seat(other, "a:1")}}},
+		{name: "another address, after a claim that was not remembered", seats: 1, gen: 2, boot: Boot{Meta: persist.Meta{ClusterID: cluster, ReplAddr: "old:1"}, Received: 60, History: history},
+			config: &Config{ClusterID: cluster, Replicas: 3, Seats: []Seat{seat(other, "b:1")}}},
 		{name: "ZooKeeper has lost the cluster", boot: Boot{Meta: persist.Meta{ClusterID: cluster}}},
 	} {
 		c.boot.Meta.NodeID = me
@@ -46,6 +56,8 @@ func TestSeats(t *testing.T) {
 			replicas = 1
 		}
 		n := NewNode(Options{Replicas: replicas, Addr: "b:1", Timing: DefaultTiming(), NewID: func() persist.ID { return cluster }}, c.boot)
+		mine := n.disk.meta.NodeID
+
 		v := View{Connected: true, Config: c.config}
 		for _, id := range c.alive {
 			v.Members = append(v.Members, Member{Name: "m", Row: MemberRow{NodeID: id}})
@@ -55,7 +67,7 @@ func TestSeats(t *testing.T) {
 			switch a := a.(type) {
 			case Transact:
 				seats = len(a.Txn.SetConfig.Seats)
-				gen = a.Txn.SetConfig.Seats[a.Txn.SetConfig.Seat(me)].Generation
+				gen = a.Txn.SetConfig.Seats[a.Txn.SetConfig.Seat(mine)].Generation
 			case Exit:
 				exit = a.Reason
 			}

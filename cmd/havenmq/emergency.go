@@ -46,7 +46,8 @@ type clusterAdopt struct {
 
 func (clusterAdopt) Help() string {
 	return "For when ZooKeeper's data was deleted or set back while the nodes' directories are whole. Start all members and ask one of them: " +
-		"it writes the members that it knows, in an epoch that nobody has had, and a master is elected. A node that knows of later members is named.\n\n" +
+		"it writes the members that it knows, in an epoch that nobody has had, and a master is elected. A node that knows of later members is named. " +
+		"On a node whose directory was a standalone broker's, it begins the cluster with that store.\n\n" +
 		"Example: havenmq cluster adopt --node http://127.0.0.1:8161"
 }
 
@@ -64,6 +65,9 @@ func (c *clusterAdopt) Run(ctx context.Context, s *streams) error {
 	if e.Adopt != "" {
 		return errors.New(e.Adopt)
 	}
+	if e.Begins {
+		return c.begin(ctx, s, node, &i)
+	}
 	if _, err := fmt.Fprintf(s.out, "ZooKeeper lacks what this node knows of the cluster. It would be given:\n  this node, %s%s\nand a master is elected anew. "+
 		"A member that was replaced while this node was away must not be running.\n", i.Cluster.Addr, addresses(i.Cluster.Peers)); err != nil {
 		return err
@@ -75,6 +79,22 @@ func (c *clusterAdopt) Run(ctx context.Context, s *streams) error {
 		return err
 	}
 	return elected(ctx, s, node, i.Epoch, c.Timeout)
+}
+
+// begin begins a cluster with a store that was a standalone broker's.
+func (c *clusterAdopt) begin(ctx context.Context, s *streams, node *client.Client, i *admin.NodeInfo) error {
+	if _, err := fmt.Fprintf(s.out, "This node's store belongs to no cluster: its log ends at position %d. A cluster would begin with it, and this node, %s, be its first member. "+
+		"Every other member must come with an empty directory.\n", i.Store.LogEnd, i.Cluster.Addr); err != nil {
+		return err
+	}
+	if err := c.confirm(s, i.BrokerName); err != nil {
+		return err
+	}
+	if err := node.Order(ctx, "adopt", i.BrokerName); err != nil {
+		return err
+	}
+	_, err := fmt.Fprintln(s.out, "It was ordered: start the other members now. This node serves when enough of them hold its log: `havenmq status --watch` shows it.")
+	return err
 }
 
 func addresses(peers []admin.PeerInfo) (text string) {

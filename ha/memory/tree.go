@@ -22,6 +22,7 @@ type Tree struct {
 	masterOf uint64
 	seq      int64
 	sessions uint64
+	serial   uint64 // of views
 	electors []*Elector
 }
 
@@ -71,7 +72,8 @@ func (t *Tree) changed() {
 
 func (e *Elector) view() ha.View {
 	t := e.t
-	v := ha.View{Connected: true, Session: e.session, Config: t.config, Mandate: t.mandate, Master: t.master,
+	t.serial++
+	v := ha.View{Connected: true, Serial: t.serial, Session: e.session, Config: t.config, Mandate: t.mandate, Master: t.master,
 		ConfigVersion: t.configV, MandateVersion: t.mandateV}
 	for _, m := range t.members {
 		m.Mine = t.owners[m.Name] == e.session

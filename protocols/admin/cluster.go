@@ -25,6 +25,7 @@ type Emergency struct {
 	Adopt   string `json:"adopt"`   // why it may not be adopted; "" it may
 	Recover string `json:"recover"` // why this node may not lead alone; "" it may
 	Loss    string `json:"loss"`    // what may be lost if it does
+	Begins  bool   `json:"begins"`  // Adopt begins a cluster with this node's store, which belongs to none
 }
 
 // Join lets the server steer the cluster that the node is a member of. It is called before Serve.
