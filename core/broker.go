@@ -11,30 +11,31 @@ import (
 
 // Broker is the only door to queues, topics and subscriptions. Its exported methods may be called from any goroutine.
 type Broker struct {
-	store      Store         // never changes
-	limits     Limits        // never changes
-	auth       Authenticator // never changes
-	access     Authorizer    // never changes
-	policies   []Policy      // never changes
-	formats    [256]Format   // never changes
-	pager      pager         // has its own lock
-	news       news          // has its own lock
-	counts     counts        // has its own lock
-	retained   retainedRows  // has its own lock
-	duplicates duplicates    // has its own lock
-	writers    sync.Pool     // of *writer
-	now        atomic.Int64  // ms since epoch
-	memory     atomic.Int64  // bytes of bodies, entries and open transactions in memory
-	txBytes    atomic.Int64  // of them, of open transactions
-	tail       atomic.Uint64 // where the last unit that was appended ends
-	version    atomic.Uint64 // of who subscribes to what: a route of an older one is stale
-	suspended  atomic.Bool   // nothing is handed over or answered for now
-	shut       atomic.Bool   // nothing reaches the store any more
-	full       atomic.Bool   // the store refused a unit, and has taken none since
-	ended      atomic.Bool   // the store takes nothing any more
-	throttle   atomic.Uint64 // how often a client was told not to be read
-	timed      timedQueues   // has its own lock
-	wakeful    sync.Mutex    // one Tick at a time
+	store      Store                  // never changes
+	limits     Limits                 // never changes
+	auth       Authenticator          // never changes
+	access     Authorizer             // never changes
+	policies   []Policy               // never changes
+	formats    [256]Format            // never changes
+	pager      pager                  // has its own lock
+	news       news                   // has its own lock
+	counts     counts                 // has its own lock
+	retained   retainedRows           // has its own lock
+	duplicates duplicates             // has its own lock
+	writers    sync.Pool              // of *writer
+	now        atomic.Int64           // ms since epoch
+	memory     atomic.Int64           // bytes of bodies, entries and open transactions in memory
+	txBytes    atomic.Int64           // of them, of open transactions
+	tail       atomic.Uint64          // where the last unit that was appended ends
+	version    atomic.Uint64          // of who subscribes to what: a route of an older one is stale
+	suspended  atomic.Bool            // nothing is handed over or answered for now
+	nextHost   atomic.Pointer[string] // of the next master; nil is not known
+	shut       atomic.Bool            // nothing reaches the store any more
+	full       atomic.Bool            // the store refused a unit, and has taken none since
+	ended      atomic.Bool            // the store takes nothing any more
+	throttle   atomic.Uint64          // how often a client was told not to be read
+	timed      timedQueues            // has its own lock
+	wakeful    sync.Mutex             // one Tick at a time
 
 	mu        sync.RWMutex // guards what follows
 	queues    map[Destination]*queue
@@ -205,9 +206,16 @@ func (b *Broker) Tick(nowMs int64) {
 	b.news.tell()
 }
 
-// Shutdown evicts every client with ErrShutdown and changes nothing in the store from then on: wills and deadlines are
-// left to the next master. It returns when nothing of the broker runs any more.
-func (b *Broker) Shutdown() {
+// Shutdown is HandOver to nobody that is known.
+func (b *Broker) Shutdown() { b.HandOver("") }
+
+// HandOver evicts every client with ErrShutdown, with Moved if the host of the next master is known, and changes nothing
+// in the store from then on: wills and deadlines are left to the next master. It returns when nothing of the broker runs
+// any more.
+func (b *Broker) HandOver(nextHost string) {
+	if nextHost != "" {
+		b.nextHost.Store(&nextHost)
+	}
 	b.shut.Store(true)
 	b.mu.Lock()
 	clients := make([]*Client, 0, len(b.clients))
@@ -222,6 +230,14 @@ func (b *Broker) Shutdown() {
 	b.wakeful.Lock() // a Tick that runs ends first
 	defer b.wakeful.Unlock()
 	b.news.tell()
+}
+
+// goodbye is what a client is told that was evicted because of why.
+func (b *Broker) goodbye(why *Error) error {
+	if host := b.nextHost.Load(); host != nil && why.Code == CodeShutdown {
+		return &Moved{Err: why, Host: *host}
+	}
+	return why
 }
 
 // append puts u into the log and empties it. An empty unit ends nowhere: 0. A queue's lock may be held.

@@ -15,7 +15,7 @@ type Sink interface{ Wake() }
 type Events struct {
 	Done       []Completion
 	Deliveries []Delivery
-	Evicted    error // the broker ends this connection, and why (ErrTakenOver, ErrShutdown, ErrKicked)
+	Evicted    error // the broker ends this connection, and why (ErrTakenOver, ErrShutdown or Moved, ErrKicked)
 }
 
 // Client is one connection's door to the broker. Do, Poll and Close must not run at the same time as each other (the
@@ -101,7 +101,7 @@ func (c *Client) Do(ops []Op, nowMs int64) {
 			if e == nil {
 				e = &Error{CodeShutdown, "connection", "it was closed"}
 			}
-			c.answer(&ops[i], 0, e)
+			c.answer(&ops[i], 0, c.b.goodbye(e))
 			continue
 		}
 		if ops[i].Kind != OpPublish || ops[i].Tx != 0 || !c.publish(&ops[i]) {
@@ -174,7 +174,7 @@ func (c *Client) Poll(e *Events, maxDeliveries int) (more bool) {
 	}
 	if why := c.eviction.Load(); why != nil {
 		if !c.told {
-			c.told, e.Evicted = true, why
+			c.told, e.Evicted = true, c.b.goodbye(why)
 		}
 		return false
 	}

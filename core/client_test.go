@@ -3,6 +3,7 @@ package core
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/havenmq/havenmq/persist"
@@ -290,6 +291,24 @@ func TestShutdown(t *testing.T) {
 	}
 	if _, done := r.mqtt("m", false, 60); !done.Present {
 		t.Error("the session is gone")
+	}
+}
+
+func TestHandOver(t *testing.T) {
+	for host, want := range map[string]string{"agent133": "agent133:61613", "::1": "[::1]:61613"} {
+		r := newRig(t)
+		p := r.connect("")
+		r.b.HandOver(host)
+		p.pump()
+		for _, err := range []error{p.evicted, p.ask(Op{Kind: OpBarrier}).Err} {
+			var m *Moved
+			if !errors.As(err, &m) || !errors.Is(err, ErrShutdown) || m.Host != host || strings.Contains(m.Address(), "61613") {
+				t.Fatalf("%v", err)
+			}
+			if at := (&Moved{m.Err, m.Host, 61613}).Address(); at != want {
+				t.Errorf("%q, want %q", at, want)
+			}
+		}
 	}
 }
 

@@ -1,6 +1,10 @@
 package core
 
-import "fmt"
+import (
+	"fmt"
+	"strconv"
+	"strings"
+)
 
 // Code says what happened, in about a dozen words that every protocol can map to a reply of its own.
 type Code uint8
@@ -40,6 +44,31 @@ func (e *Error) Error() string {
 func (e *Error) Is(target error) bool {
 	t, ok := target.(*Error)
 	return ok && t.Code == e.Code && t.Subject == "" && t.Detail == ""
+}
+
+// Moved is a CodeShutdown that says where clients go on: at the node that is master next.
+type Moved struct {
+	Err  *Error
+	Host string // of that node
+	Port int    // of its transport: the same as here, for nodes are configured alike; 0 is not known
+}
+
+func (m *Moved) Error() string {
+	return fmt.Sprintf("%s: it is not master any more: connect to %s", m.Err.Subject, m.Address())
+}
+
+func (m *Moved) Unwrap() error { return m.Err }
+
+// Address is "host:port", or the host alone; an IPv6 address has brackets.
+func (m *Moved) Address() string {
+	host := m.Host
+	if strings.Contains(host, ":") {
+		host = "[" + host + "]"
+	}
+	if m.Port == 0 {
+		return host
+	}
+	return host + ":" + strconv.Itoa(m.Port)
 }
 
 // Sentinels to compare with errors.Is.

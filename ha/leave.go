@@ -128,8 +128,18 @@ func (n *Node) handDown(to persist.ID, reason string) {
 	n.tell(Info, "handing over: "+reason)
 	n.phase, n.ousted = yielding, true
 	n.leave.draining, n.leave.withdrew, n.leave.to, n.leave.at = true, false, to, n.now
-	n.do(StopServing{Reason: reason})
+	n.do(StopServing{Reason: reason, Next: n.seated(to)})
 	n.again(drainTime)
+}
+
+// seated announces the member that is to be master; nil is not known.
+func (n *Node) seated(id persist.ID) *Announcement {
+	for i := range n.lead.peers {
+		if p := &n.lead.peers[i]; p.node == id && !id.IsZero() && i < len(n.view.Config.Seats) {
+			return &Announcement{NodeID: id, Addr: n.view.Config.Seats[i].Addr, Admin: p.admin}
+		}
+	}
+	return nil
 }
 
 // drained hands over, once no client is left and everything is committed and held by whom it goes to.

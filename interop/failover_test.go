@@ -54,6 +54,7 @@ func TestFailover(t *testing.T) {
 		{"QoS 2 to a subscriber", qos2OutSurvives},
 		{"wills", willsSurvive},
 		{"duplicate detection", duplicatesSurvive},
+		{"goodbyes", goodbyesNameTheNext},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			f := &failover{T: t, c: c, times: &times}

@@ -44,6 +44,9 @@ const (
 // maxDescriptionBytes keeps an error within the smallest frame that a peer may insist on, 512 bytes.
 const maxDescriptionBytes = 256
 
+// maxInfoHostBytes does so for a host that is there twice, beside the description.
+const maxInfoHostBytes = 64
+
 // wireError is AMQP's error type (2.8.14): what a close, end, detach or rejected outcome carries. As a Go error it is
 // also what the codec answers.
 type wireError struct {
@@ -112,6 +115,10 @@ func wireErrorOf(err error) *wireError {
 	if errors.As(err, &w) {
 		return w
 	}
+	var m *core.Moved
+	if errors.As(err, &m) {
+		return movedTo(m)
+	}
 	var e *core.Error
 	if errors.As(err, &e) {
 		c, ok := conditions[e.Code]
@@ -125,6 +132,16 @@ func wireErrorOf(err error) *wireError {
 		return newError(condForced, "%s", string(s))
 	}
 	return newError(condInternal, "the broker failed; its log says more")
+}
+
+// movedTo is connection:forced, with the fields that connection:redirect has for where to go on (2.8.16). It is not that
+// condition, which clients take for an order to give up the list of brokers that they have.
+func movedTo(m *core.Moved) *wireError {
+	e := newError(condForced, "%s", m.Error())
+	if len(m.Host) <= maxInfoHostBytes && m.Port != 0 {
+		e.info = pairs{{symbol("hostname"), m.Host}, {symbol("network-host"), m.Host}, {symbol("port"), uint16(m.Port)}}
+	}
+	return e
 }
 
 // linkErrorOf is wireErrorOf at the level of a link, where connection:forced has a name of its own.

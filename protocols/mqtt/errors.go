@@ -40,6 +40,7 @@ const (
 	codeQuota               reasonCode = 0x97
 	codeAdministrative      reasonCode = 0x98
 	codePayloadFormat       reasonCode = 0x99
+	codeMoved               reasonCode = 0x9D
 	codeSharedUnsupported   reasonCode = 0x9E
 	subackFailure           byte       = 0x80 // MQTT 3.1.1 has but this one
 	maxReasonBytes                     = 512
@@ -122,6 +123,10 @@ func wireErrorOf(err error) *wireError {
 	if errors.As(err, &w) {
 		return w
 	}
+	var m *core.Moved
+	if errors.As(err, &m) {
+		return &wireError{codeMoved, clip(m.Error())}
+	}
 	var e *core.Error
 	if errors.As(err, &e) {
 		code, ok := codesOf[e.Code]
@@ -135,6 +140,15 @@ func wireErrorOf(err error) *wireError {
 		return &wireError{codeImplementation, clip(string(s))}
 	}
 	return &wireError{codeUnspecified, unknownFailure}
+}
+
+// serverOf is the Server Reference that goes with codeMoved (MQTT 5, 4.11); "" with any other.
+func serverOf(why error) string {
+	var m *core.Moved
+	if errors.As(why, &m) {
+		return m.Address()
+	}
+	return ""
 }
 
 // connackCode is a reason code that CONNACK may have (MQTT 5, 3.2.2.2).
@@ -160,7 +174,7 @@ func returnCode(c reasonCode) (code byte, ok bool) {
 		return returnBadLogin, true
 	case codeNotAuthorized, codeAuthMethod:
 		return returnNotAuthorized, true
-	case codeUnavailable, codeShutdown, codeBusy, codeQuota, codeTakenOver, codeUnspecified:
+	case codeUnavailable, codeShutdown, codeMoved, codeBusy, codeQuota, codeTakenOver, codeUnspecified:
 		return returnUnavailable, true
 	}
 	return 0, false
@@ -168,7 +182,7 @@ func returnCode(c reasonCode) (code byte, ok bool) {
 
 // ends says whether the core refused a request because the connection ends: its answer is then the goodbye.
 func ends(e *wireError) bool {
-	return e.code == codeTakenOver || e.code == codeShutdown || e.code == codeAdministrative
+	return e.code == codeTakenOver || e.code == codeShutdown || e.code == codeMoved || e.code == codeAdministrative
 }
 
 // filterCode is what a SUBACK or UNSUBACK says of a filter that the core refused.

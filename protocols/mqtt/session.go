@@ -198,11 +198,11 @@ func (s *session) failWith(e *wireError, why error) {
 	s.held = nil
 	switch {
 	case s.phase != phaseOpen:
-		s.refuse(e)
+		s.refuse(e, why)
 	case s.wire.version == level5:
 		s.settle() // what was acknowledged stays so
 		w := &packets.Packet{FixedHeader: packets.FixedHeader{Type: packets.Disconnect}, ProtocolVersion: level5, ReasonCode: byte(e.code)}
-		w.Properties.ReasonString = clip(e.text)
+		w.Properties.ReasonString, w.Properties.ServerReference = clip(e.text), serverOf(why)
 		w.Mods.MaxSize = uint32(s.wire.peerBytes)
 		s.out.Send(Packet{kind: kindDisconnect, whole: w})
 	default:
@@ -213,14 +213,14 @@ func (s *session) failWith(e *wireError, why error) {
 
 // refuse answers a CONNECT with no. MQTT 3.1.1 closes without a word where it has none, and so do both before the
 // version is known.
-func (s *session) refuse(e *wireError) {
+func (s *session) refuse(e *wireError, why error) {
 	w := &packets.Packet{FixedHeader: packets.FixedHeader{Type: packets.Connack}, ProtocolVersion: s.wire.version}
 	switch s.wire.version {
 	case 0:
 		return
 	case level5:
 		w.ReasonCode = byte(connackCode(e.code))
-		w.Properties.ReasonString = clip(e.text)
+		w.Properties.ReasonString, w.Properties.ServerReference = clip(e.text), serverOf(why)
 		w.Mods.MaxSize = uint32(s.wire.peerBytes)
 	default:
 		code, ok := returnCode(e.code)

@@ -1,6 +1,11 @@
 package peer
 
-import "time"
+import (
+	"net"
+	"time"
+
+	"github.com/havenmq/havenmq/core"
+)
 
 // What the reader does after a turn.
 type verdict uint8
@@ -217,13 +222,16 @@ func (c *conn[F]) poll(now time.Time) bool {
 	c.news.Store(false)
 	c.more = c.client.Poll(events, most)
 	for i := range events.Done {
+		if d := &events.Done[i]; d.Err != nil {
+			d.Err = c.here(d.Err)
+		}
 		c.machine.Done(&events.Done[i], now, &c.out)
 		if c.collect(); c.closing != nil {
 			return true
 		}
 	}
 	if events.Evicted != nil {
-		c.evict(events.Evicted, now)
+		c.evict(c.here(events.Evicted), now)
 		return true
 	}
 	if !left {
@@ -241,6 +249,19 @@ func (c *conn[F]) deliver(now time.Time) {
 		c.collect()
 	}
 	c.o.Unread.exact(&c.unread, c.unreadBytes())
+}
+
+// here completes what the peer is told of the next master: it is at the port that this connection came to.
+func (c *conn[F]) here(err error) error {
+	m, ok := err.(*core.Moved)
+	if !ok || m.Port != 0 {
+		return err
+	}
+	at, ok := c.socket.LocalAddr().(*net.TCPAddr)
+	if !ok {
+		return err
+	}
+	return &core.Moved{Err: m.Err, Host: m.Host, Port: at.Port}
 }
 
 func (c *conn[F]) evict(why error, now time.Time) {

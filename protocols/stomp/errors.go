@@ -83,6 +83,10 @@ func wireErrorOf(err error) *wireError {
 	if errors.As(err, &w) {
 		return w
 	}
+	var m *core.Moved
+	if errors.As(err, &m) {
+		return &wireError{"another broker is master", m.Error()}
+	}
 	var e *core.Error
 	if errors.As(err, &e) {
 		if m, ok := messages[e.Code]; ok {

@@ -196,6 +196,9 @@ func codeError(name string) error {
 	if c, ok := codeNames[name]; ok {
 		return &core.Error{Code: c, Subject: "it", Detail: "because"}
 	}
+	if name == "moved" {
+		return &core.Moved{Err: &core.Error{Code: core.CodeShutdown, Subject: "it", Detail: "because"}, Host: "agent133", Port: 1234}
+	}
 	if name == "sentinel" {
 		return peer.Sentinel("the rim has had enough")
 	}

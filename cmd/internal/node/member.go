@@ -207,12 +207,17 @@ func (p *part) Pause(on bool) {
 	(*Node)(p).log.Info().Msg("A quorum of replicas answers again: this master goes on")
 }
 
-// StopServing sends all clients away.
-func (p *part) StopServing(string, *ha.Announcement) {
+// StopServing sends all clients away, to the next master if it is known. Of that one nobody knows more than its replication
+// address: clients are told its host, and the port that they came to here.
+func (p *part) StopServing(_ string, next *ha.Announcement) {
 	n := (*Node)(p)
 	ctx, cancel := context.WithTimeout(context.Background(), goodbyeTime)
 	defer cancel()
-	n.closeStage(ctx)
+	var host string
+	if next != nil {
+		host, _, _ = net.SplitHostPort(next.Addr) // what is no address names no host
+	}
+	n.closeStage(ctx, host)
 }
 
 // handOverTime is how long a master that stops waits for replicas to hand over to, before it just goes.

@@ -260,7 +260,7 @@ func (n *Node) takeDown(ctx context.Context) error {
 	if n.member.Load() != nil {
 		err = n.stopMember(ctx)
 	}
-	n.closeStage(ctx)
+	n.closeStage(ctx, "")
 	n.quit()
 	n.running.Wait()
 	if n.store == nil {

@@ -50,7 +50,7 @@ func (n *Node) openStage(ctx context.Context, store *persist.Store, patience tim
 	s.broker = b
 	s.running.Go(func() { s.tick(life) })
 	if err := n.listen(ctx, s, patience); err != nil {
-		s.close(ctx)
+		s.close(ctx, "")
 		return err
 	}
 	n.stage.Store(s) // from here on Info reads it
@@ -70,21 +70,21 @@ func (s *stage) serve() {
 }
 
 // closeStage says goodbye to all clients, and returns when nothing of the broker runs any more. When ctx ends, clients that
-// have not gone are cut.
-func (n *Node) closeStage(ctx context.Context) {
+// have not gone are cut. nextHost is the next master's; "" is not known.
+func (n *Node) closeStage(ctx context.Context, nextHost string) {
 	s := n.stage.Swap(nil)
 	if s == nil {
 		return
 	}
 	n.desk.broker.Store(nil)
-	s.close(ctx)
+	s.close(ctx, nextHost)
 }
 
-func (s *stage) close(ctx context.Context) {
+func (s *stage) close(ctx context.Context, nextHost string) {
 	for _, l := range s.listeners {
 		l.StopAccepting()
 	}
-	s.broker.Shutdown() // before connections end: wills and deadlines are left to the next master
+	s.broker.HandOver(nextHost) // before connections end: wills and deadlines are left to the next master
 	var clients sync.WaitGroup
 	for _, l := range s.listeners {
 		clients.Go(func() {
