@@ -58,6 +58,10 @@ func (r *Rim) doDisk(work []diskWork) (int, error) {
 // writeRun does the Writes and Syncs that work begins with: all Writes, then one Sync.
 func (r *Rim) writeRun(work []diskWork, incoming bool) (n int, err error) {
 	l := r.follower(incoming)
+	if l == nil && incoming { // there was no room to begin it, and what came meanwhile has nowhere to go
+		r.step(ha.Wrote{Incoming: true, Full: true})
+		return 1, nil
+	}
 	if l == nil {
 		return 1, errors.New("the log to be written is not open")
 	}

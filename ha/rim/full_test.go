@@ -272,3 +272,24 @@ func TestStoppingWhileAnEpochWaitsForRoom(t *testing.T) {
 		t.Fatal("it does not end")
 	}
 }
+
+// TestNoRoomToBeginIncoming is no error of a replica either, nor is what its master has sent into it meanwhile.
+func TestNoRoomToBeginIncoming(t *testing.T) {
+	master := begin(t, nil)
+	master.lead()
+	header, err := master.Store().SegmentHeader(0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	fs := persist.NewMemFS()
+	n := begin(t, func(o *Options) { o.Store.FS = fs })
+	fs.SetRoom(1)
+	defer fs.SetRoom(0)
+	n.do(ha.StartIncoming{Header: header}, ha.Write{Incoming: true, Batches: master.log()}, ha.Sync{Incoming: true})
+	if e := want[ha.IncomingStarted](n); !e.Full {
+		t.Fatalf("%#v", e)
+	}
+	if e := want[ha.Wrote](n); !e.Incoming || !e.Full {
+		t.Fatalf("%#v", e)
+	}
+}

@@ -7,6 +7,7 @@ import (
 )
 
 func (n *node) act(a ha.Action) {
+	n.w.acts(n, a)
 	switch a := a.(type) {
 	case ha.Commit:
 		n.advance(a)
@@ -73,25 +74,4 @@ func (n *node) actAtHome(a ha.Action) {
 	default:
 		n.ask(a)
 	}
-}
-
-// transact asks the arbiter. The answer may get lost, before or after it was done.
-func (n *node) transact(a ha.Transact) {
-	w := n.w
-	n.lastAsk = max(n.lastAsk, w.now) + w.delay(10*time.Millisecond)
-	n.mine(n.lastAsk-w.now, func() {
-		lost := w.rng.IntN(30)
-		if n.offline || lost == 0 {
-			n.mine(w.delay(50*time.Millisecond), func() { n.step(ha.Answered{ID: a.ID, Outcome: ha.Unknown}) })
-			return
-		}
-		w.voted(n, a.Txn.PutMember)
-		outcome := w.arbiter.do(n.session, &a.Txn)
-		w.elected(a.Txn.SetMandate, outcome)
-		w.changed()
-		if lost == 1 {
-			outcome = ha.Unknown
-		}
-		n.mine(w.delay(5*time.Millisecond), func() { n.step(ha.Answered{ID: a.ID, Outcome: outcome, View: w.arbiter.view(n.session)}) })
-	})
 }

@@ -13,30 +13,6 @@ type prefix struct {
 	end  persist.Pos
 }
 
-// elected holds I1: one winner an epoch; and I2: epochs only grow.
-func (w *World) elected(m *ha.Mandate, o ha.Outcome) {
-	if m == nil || o != ha.Done {
-		return
-	}
-	if old, ok := w.winners[m.Epoch]; ok {
-		w.fail("I1: epoch %d was won by %v and by %v", m.Epoch, old, m.Leader)
-	}
-	w.winners[m.Epoch] = m.Leader
-	w.faults.elections++
-}
-
-// voted holds I5: a vote is what is on the disk. Of an epoch that was won already it is none.
-func (w *World) voted(n *node, r *ha.MemberRow) {
-	if m := w.arbiter.mandate; r == nil || r.State != ha.StateFrozen || m != nil && m.Epoch >= r.Promised {
-		return
-	}
-	s, m := n.store, n.store.Meta()
-	if r.Promised > m.Promised || r.End != s.Received() || r.End != s.Synced() || r.LastEpoch != s.Epoch() || r.Voter && !m.Voter {
-		w.fail("I5: node %d votes %+v, and its log ends at %d, synced %d, of epoch %d, with %d promised and voter %v",
-			n.no, *r, s.Received(), s.Synced(), s.Epoch(), m.Promised, m.Voter)
-	}
-}
-
 // sent holds I3: nobody acknowledges for a lower epoch than it has promised on disk; nor what is not synced, nor as a voter
 // that it is not.
 func (w *World) sent(n *node, f ha.Frame) {
@@ -64,6 +40,7 @@ func (w *World) check(n *node) {
 	if m := w.arbiter.mandate; n.leading && (m == nil || n.epoch > m.Epoch) {
 		w.fail("I1: node %d leads epoch %d, which nobody gave it", n.no, n.epoch)
 	}
+	w.silent(n)
 }
 
 // committed holds I7: what anybody takes for committed is the same everywhere.
@@ -85,8 +62,8 @@ func (w *World) committed(n *node, to persist.Pos) {
 	}
 }
 
-// confirm holds I9: when a master answers for what lies in [from, to), the disks of a quorum of voters hold it. A disk that was
-// wiped since, or on which something rotted, counts as it was.
+// confirm holds I9: when a master answers for what lies in [from, to), the disks of a quorum of voters hold it: of those that it has been shown as
+// the seats' holders. A disk that was wiped since, or on which something rotted, counts as it was.
 func (w *World) confirm(n *node, from, to persist.Pos) {
 	m, ok := n.disk.log.at(to)
 	if !ok {
@@ -94,13 +71,12 @@ func (w *World) confirm(n *node, from, to persist.Pos) {
 		return
 	}
 	holders := 0
-	for _, x := range w.nodes {
-		held := (x == n || x.disk.voter) && x.disk.holds(from, m)
-		for i := len(x.lost) - 1; i >= 0 && !held; i-- {
-			held = x.lost[i].voter && x.lost[i].holds(from, m)
-		}
-		if held {
-			holders++
+	for _, s := range n.sights.config.Seats {
+		for d := range w.disksOf(s.NodeID) {
+			if (d == n.disk || d.voter) && d.holds(from, m) {
+				holders++
+				break
+			}
 		}
 	}
 	if holders < w.replicas/2+1 {

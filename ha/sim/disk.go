@@ -24,6 +24,7 @@ type disk struct {
 	synced    persist.Mark
 	committed persist.Pos // the highest hint on it
 	promised  uint64
+	id        persist.ID
 	voter     bool
 	full      bool
 	rotten    bool // a bit of what was synced has turned over
@@ -151,7 +152,7 @@ func boot(s *persist.Store) ha.Boot {
 // noteDisk remembers what is on the disk now: what a power loss must leave.
 func (n *node) noteDisk() {
 	d, m := n.disk, n.store.Meta()
-	d.promised, d.voter, d.committed = m.Promised, m.Voter, m.CommitHint
+	d.promised, d.id, d.voter, d.committed = m.Promised, m.NodeID, m.Voter, m.CommitHint
 	if p := n.store.Synced(); p != d.synced.End {
 		d.synced, _ = d.log.at(p)
 	}
@@ -203,6 +204,12 @@ func (n *node) doDisk() {
 // writeRun does the Writes that work begins with, and then, if a Sync was among them, syncs once.
 func (n *node) writeRun(incoming bool) {
 	l, log := n.follower(incoming)
+	if l == nil && incoming { // there was no room to begin it
+		n.work = n.work[1:]
+		n.diskSoon()
+		n.step(ha.Wrote{Incoming: true, Full: true})
+		return
+	}
 	if l == nil {
 		n.w.fail("node %d: the log to be written is not open", n.no)
 		return

@@ -8,8 +8,11 @@ func (w *World) diskTrouble(end, pause time.Duration) {
 	if w.now >= end {
 		return
 	}
-	n := w.nodes[w.rng.IntN(len(w.nodes))]
-	switch w.rng.IntN(24) {
+	n, what := w.nodes[w.rng.IntN(len(w.nodes))], w.rng.IntN(24)
+	if w.plan != nil {
+		what = 23
+	}
+	switch what {
 	case 0, 1, 2, 3:
 		n.fuse(1 + w.rng.IntN(60))
 	case 4, 5:

@@ -11,16 +11,7 @@ func (w *World) Faults(d, pause time.Duration) error {
 	if err := w.Run(d); err != nil {
 		return err
 	}
-	clear(w.blocked)
-	for _, n := range w.nodes {
-		n.offline, n.pausedTo, n.slow, n.awayTo = false, 0, 0, 0
-		n.disk.setFull(false)
-		n.disk.fs.Fuse(0)
-		if !n.up {
-			n.start()
-		}
-		n.look()
-	}
+	w.endPlan()
 	return nil
 }
 
@@ -39,6 +30,10 @@ func (w *World) trouble(end, pause time.Duration) {
 	if w.now >= end {
 		return
 	}
+	if w.planned() {
+		w.after(w.delay(2*pause), func() { w.trouble(end, pause) })
+		return
+	}
 	n := w.nodes[w.rng.IntN(len(w.nodes))]
 	other := w.nodes[w.rng.IntN(len(w.nodes))]
 	switch w.rng.IntN(11) {
@@ -53,8 +48,7 @@ func (w *World) trouble(end, pause time.Duration) {
 	case 4:
 		clear(w.blocked)
 	case 5:
-		n.offline = !n.offline
-		n.look()
+		n.setOffline(!n.offline)
 	case 6:
 		w.expire(n)
 	case 7:
@@ -69,11 +63,7 @@ func (w *World) trouble(end, pause time.Duration) {
 		}
 	}
 	if !n.up {
-		w.after(w.delay(3*time.Second), func() {
-			if !n.up {
-				n.start()
-			}
-		})
+		w.after(w.delay(3*time.Second), func() { n.startIfDown() })
 	}
 	w.after(w.delay(2*pause), func() { w.trouble(end, pause) })
 }
@@ -85,8 +75,7 @@ func (w *World) expire(n *node) {
 	}
 	w.faults.expiries++
 	w.arbiter.expire(n.session)
-	w.arbiter.sessions++
-	n.session = w.arbiter.sessions
+	n.connect()
 	w.changed()
 }
 
@@ -96,16 +85,7 @@ func (w *World) pause(n *node) {
 		return
 	}
 	w.faults.pauses++
-	d := w.delay(8 * time.Second)
-	n.pausedTo = w.now + d
-	if d > 2*time.Second {
-		life := n.life
-		w.after(2*time.Second, func() {
-			if n.life == life {
-				w.expire(n)
-			}
-		})
-	}
+	n.pause(w.delay(8 * time.Second))
 }
 
 // replace gives a node an empty disk while all others have a vote: what a majority may lose, nobody promises to keep. With it
@@ -123,7 +103,7 @@ func (w *World) replace(n *node) {
 
 // tally counts what happened in a run.
 type tally struct {
-	kills, powerLosses, pauses, wipes, expiries, cuts, elections, truncations, steps int
+	kills, powerLosses, pauses, wipes, expiries, cuts, elections, truncations, plans, steps int
 }
 
 func (t *tally) add(o tally) {
@@ -135,5 +115,6 @@ func (t *tally) add(o tally) {
 	t.cuts += o.cuts
 	t.elections += o.elections
 	t.truncations += o.truncations
+	t.plans += o.plans
 	t.steps += o.steps
 }

@@ -90,7 +90,7 @@ func (n *node) fly(l ha.Link, e *end, what any, d time.Duration) {
 // land has the next thing arrive that is on its way.
 func (n *node) land(l ha.Link, e *end) {
 	w, p := n.w, e.peer
-	if w.blocked[[2]int{n.no, p.no}] {
+	if way := [2]int{n.no, p.no}; w.blocked[way] || w.late[way] {
 		w.after(resend, func() { n.land(l, e) })
 		return
 	}
@@ -177,7 +177,11 @@ func (n *node) pump(l ha.Link, e *end) {
 	if f.next >= s.Received() || f.next >= f.acked+n.w.window {
 		return
 	}
-	b, err := s.ReadBatches(f.next, chunkBytes, nil)
+	most := chunkBytes
+	if n.w.rng.IntN(2) == 0 {
+		most = 1 + n.w.rng.IntN(chunkBytes)
+	}
+	b, err := s.ReadBatches(f.next, most, nil)
 	if err != nil || len(b) == 0 {
 		n.breakLink(l, fmt.Sprintf("reading at position %d: %v", f.next, err))
 		return

@@ -54,6 +54,7 @@ type process struct {
 	applied   persist.Pos // last told
 	began     persist.Pos // where the log does, last told
 	clients   *session
+	sights    sights
 }
 
 func (n *node) addr() string { return string(rune('a' + n.no)) }
@@ -77,8 +78,7 @@ func (n *node) start() {
 	n.life++
 	n.up = true
 	n.process = process{links: map[ha.Link]*end{}, lastAsk: w.now, lastLook: w.now}
-	w.arbiter.sessions++
-	n.session = w.arbiter.sessions
+	n.connect()
 	b, ok := n.open()
 	if !ok {
 		return
@@ -113,7 +113,7 @@ func (n *node) kill(power bool) {
 	}
 	n.process = process{}
 	session := n.session
-	w.after(2*time.Second, func() { w.arbiter.expire(session); w.changed() })
+	w.after(sessionTime, func() { w.arbiter.expire(session); w.changed() })
 }
 
 // mine does f in d, if this process lives then.
@@ -131,25 +131,6 @@ func (n *node) of(life int, f func()) {
 	default:
 		f()
 	}
-}
-
-// look has the machine see the arbiter's rows as they are now, a little later, sometimes much later.
-func (n *node) look() {
-	if !n.up || n.offline {
-		return
-	}
-	w := n.w
-	late := w.delay(5 * time.Millisecond)
-	if w.rng.IntN(20) == 0 {
-		late = w.delay(time.Second)
-	}
-	v, session := w.arbiter.view(n.session), n.session
-	n.lastLook = max(n.lastLook, w.now+late)
-	n.mine(n.lastLook-w.now, func() {
-		if !n.offline && n.session == session {
-			n.step(ha.Seen{View: v})
-		}
-	})
 }
 
 // step gives the machine an event and sees to what it wants done.

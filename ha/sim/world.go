@@ -24,11 +24,15 @@ type World struct {
 	replicas int
 	weaken   map[string]bool
 	blocked  map[[2]int]bool // links between these carry nothing, and none can be made
+	late     map[[2]int]bool // links between these carry nothing, but can be made
+	plan     *plan           // the schedule under way
+	plans    []int           // that are still to come, as the seed has shuffled them
 	nextID   uint64
 	nextLnk  ha.Link
 
 	clients clients
-	winners map[uint64]persist.ID
+	wins    map[uint64]win
+	newest  uint64 // of the epochs that were won
 	prefix  prefix
 	hashes  map[persist.Pos]string // of indexes, by the position that they are at
 	serves  int
@@ -66,8 +70,8 @@ func (e *events) Pop() any {
 
 // New makes a cluster of n nodes. weaken names rules of ha that are left out.
 func New(seed uint64, n int, weaken ...string) *World {
-	w := &World{rng: rand.New(rand.NewPCG(seed, 1)), arbiter: newArbiter(), replicas: n, weaken: map[string]bool{}, blocked: map[[2]int]bool{},
-		winners: map[uint64]persist.ID{}, prefix: prefix{sums: map[persist.Pos]uint32{}}, hashes: map[persist.Pos]string{}}
+	w := &World{rng: rand.New(rand.NewPCG(seed, 1)), arbiter: newArbiter(), replicas: n, weaken: map[string]bool{}, blocked: map[[2]int]bool{}, late: map[[2]int]bool{},
+		wins: map[uint64]win{}, prefix: prefix{sums: map[persist.Pos]uint32{}}, hashes: map[persist.Pos]string{}}
 	w.clients = clients{w: w}
 	w.window = persist.Pos(16 << (10 + w.rng.IntN(3)))
 	w.body = make([]byte, 256<<w.rng.IntN(4))
@@ -121,6 +125,7 @@ func (w *World) RunUntil(d time.Duration, over func() bool) error {
 // noteStep mixes an event into the trace: two runs of a seed have the same.
 func (w *World) noteStep(n *node, e ha.Event) {
 	w.faults.steps++
+	w.steps(n, e)
 	w.mix(uint64(w.now))
 	w.mix(uint64(n.no))
 	for _, c := range []byte(reflect.TypeOf(e).Name()) {

@@ -1,0 +1,154 @@
+package sim
+
+import (
+	"time"
+
+	"github.com/havenmq/havenmq/ha"
+	"github.com/havenmq/havenmq/persist"
+)
+
+// schedule makes plans of one kind.
+type schedule struct {
+	name  string
+	nodes int // at least
+	make  func(w *World, c *cast) []stage
+}
+
+// schedules are all kinds, each with what it is about.
+var schedules = []schedule{
+	{"late frames of an old master", 3, lateFrames},
+	{"a master's lonely tail", 3, lonelyTail},
+	{"the eighth figure", 3, eighthFigure},
+	{"stopped while it opens", 3, stoppedOpening},
+	{"a stopped candidate", 3, stoppedCandidate},
+	{"a deaf master", 3, deafMaster},
+}
+
+// lateFrames: a replica attaches to its master again while the others give that up; before the ATTACH arrives it has voted for another. What
+// it acknowledges then must not count, and is acknowledged to nobody.
+func lateFrames(w *World, c *cast) []stage {
+	var voted bool
+	return []stage{
+		{c.steady(w), func() {
+			c.master.setOffline(true)
+			c.second.setOffline(true)
+			w.apart(c.master, w.others(c.master)...)
+		}},
+		{w.suspects(&c.first), func() {
+			w.together(c.master, c.first)
+			w.late[[2]int{c.master.no, c.first.no}] = true
+		}},
+		{gets[ha.Dialed](&c.first, nil), func() { c.second.setOffline(false) }},
+		{w.shows(&c.first, ha.StateFrozen), func() { c.first.setOffline(true) }},
+		{func(o occurrence) bool {
+			voted = voted || o.txn != nil && o.txn.SetMandate != nil
+			return voted
+		}, func() {
+			clear(w.late)
+		}},
+		{w.in(time.Second), w.mend},
+	}
+}
+
+// lonelyTail: a master appends what nobody else gets, a long tail; another is elected and commits a little; it goes, and who is left
+// elects with the one that has the tail.
+func lonelyTail(w *World, c *cast) []stage {
+	var won *node
+	return []stage{
+		{c.steady(w), func() {
+			w.apart(c.master, w.others(c.master)...)
+			w.press(c.master, 20+w.rng.IntN(40))
+		}},
+		{w.elects(&won, &c.first, &c.second), func() { c.master.kill(w.rng.IntN(2) == 0) }},
+		{func(o occurrence) bool {
+			return o.n == won && o.n.serving != 0 && o.event != nil && w.rng.IntN(10) == 0
+		}, func() {
+			won.kill(w.rng.IntN(2) == 0)
+			clear(w.blocked)
+			c.master.startIfDown()
+		}},
+		{w.in(w.delay(stageTime)), w.mend},
+	}
+}
+
+// eighthFigure: what a master has appended alone is on a quorum two epochs later, without that epoch's beginning; who has the epoch
+// between is elected then, and overwrites it.
+func eighthFigure(w *World, c *cast) []stage {
+	var won, other *node
+	var tail persist.Pos
+	began := func(o occurrence) bool { return o.n == won && o.event != nil && won.leading }
+	return []stage{
+		{c.steady(w), func() {
+			w.apart(c.master, w.others(c.master)...)
+			tail = c.master.store.Received()
+			w.press(c.master, 1+w.rng.IntN(6))
+		}},
+		{w.elects(&won, &c.first, &c.second), func() {
+			other = c.first
+			if won == other {
+				other = c.second
+			}
+			w.apart(won, w.others(won)...)
+		}},
+		{began, func() {
+			won.kill(false)
+			w.together(c.master, other)
+		}},
+		{w.elects(&won, &c.master), func() {}},
+		{gets(&other, func(e ha.Got) bool {
+			f, ok := e.Frame.(ha.Append)
+			end := f.Base + persist.Pos(len(f.Batches))
+			return ok && f.Epoch == c.master.epoch && end > tail && end < c.master.store.Received()
+		}), func() { w.blocked[[2]int{c.master.no, other.no}] = true }},
+		{gets(&c.master, func(e ha.Got) bool {
+			f, ok := e.Frame.(ha.Ack)
+			return ok && f.Synced > tail && f.Epoch == c.master.epoch && f.Synced < c.master.store.Received()
+		}), func() {
+			c.master.kill(false)
+			clear(w.blocked)
+			w.blocked[[2]int{c.master.no, other.no}] = true // what it sent before must not arrive
+			for _, n := range w.others(c.master) {
+				n.startIfDown()
+			}
+		}},
+		{w.in(stageTime), w.mend},
+	}
+}
+
+// stoppedOpening: who has won stops while it begins, another is elected, and it goes on with all that it was sent meanwhile.
+func stoppedOpening(w *World, c *cast) []stage {
+	var won *node
+	return []stage{
+		{c.steady(w), func() { c.master.kill(false) }},
+		{w.elects(&won, &c.first, &c.second), func() { c.master.startIfDown() }},
+		{func(o occurrence) bool {
+			t, ok := o.act.(ha.Transact)
+			return ok && o.n == won && (t.Txn.Announce != nil || w.rng.IntN(4) == 0)
+		}, func() { won.pause(2*time.Second + w.delay(pauseMost)) }},
+		{w.in(pauseMost), w.mend},
+	}
+}
+
+// stoppedCandidate: one that has voted stops before it stands, or while the arbiter answers it; the others go on without it.
+func stoppedCandidate(w *World, c *cast) []stage {
+	var candidate *node
+	return []stage{
+		{c.steady(w), func() { c.master.kill(w.rng.IntN(2) == 0) }},
+		{stands(&candidate, &c.first, &c.second), func() {
+			candidate.pause(500*time.Millisecond + w.delay(pauseMost))
+			c.master.startIfDown()
+		}},
+		{w.in(pauseMost), w.mend},
+	}
+}
+
+// deafMaster: a master hears nobody and is told nothing by the arbiter, while the others elect another and go on.
+func deafMaster(w *World, c *cast) []stage {
+	return []stage{
+		{c.steady(w), func() {
+			c.master.setOffline(true)
+			w.apart(c.master, w.others(c.master)...)
+		}},
+		{w.in(w.delay(stageTime)), w.mend},
+	}
+}
