@@ -10,10 +10,37 @@ import (
 )
 
 // The management door: what the admin API and the CLI ask for. Any goroutine may call these. They never change what a
-// consumer sees unless their name says so. A change is on its way into the log when they return, not yet confirmed.
+// consumer sees unless their name says so. A change is on its way into the log when they return, not yet confirmed: who
+// promises it to somebody waits for Written.
 
 // pausePrefix begins the keys, in TableSettings, of queues that are paused; the queue's id follows.
 const pausePrefix = "paused:"
+
+// Written waits until all that was appended before is confirmed, as `sync` says; false: quit was closed first. Any goroutine
+// but a connection's may call.
+func (b *Broker) Written(quit <-chan struct{}) bool {
+	pos, told := persist.Pos(b.tail.Load()), make(chime, 1)
+	for b.store.Confirmed() < pos {
+		b.store.Await(pos, told)
+		select {
+		case <-told:
+		case <-quit:
+			return false
+		}
+	}
+	return true
+}
+
+// chime is a Waiter that one goroutine waits for.
+type chime chan struct{}
+
+// Advanced is the store's word that the log was confirmed further.
+func (c chime) Advanced() {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
+}
 
 // Stats is a snapshot of the whole.
 func (b *Broker) Stats() Stats {

@@ -104,13 +104,14 @@ func TestWillsAreKeptForTheNextMaster(t *testing.T) {
 	r.withWill("c", true, 60, will("3", 0)).close() // published by this one
 	gone := r.withWill("d", true, 600, will("4", 30))
 	gone.close()
+	r.withWill("e", true, 0, will("5", 0)) // its session ends with its connection: so it stays away for ever
 	r.b.Shutdown()
 	r.stop()
 	w := watchWills(r)
 	r.withWill("b", true, 0, nil) // it came back
 	w.want("")
 	r.sleep(willGraceMs)
-	w.want("1")
+	w.want("1 5")
 	r.sleep(30_000)
 	w.want("4")
 	r.stop()

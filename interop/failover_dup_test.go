@@ -65,3 +65,29 @@ func duplicatesSurvive(f *failover) {
 		f.Errorf("the queue holds %v", rest) // an id of a message is its first word
 	}
 }
+
+// A queue that an operator made, or paused, is there on the next master, empty as it is.
+func madeQueuesSurvive(f *failover) {
+	var queue struct{ Paused bool }
+	if _, err := f.c.Command("queue", "create", "made.empty", "--node", f.master.Admin()); err != nil {
+		f.Fatal(err)
+	}
+	f.over()
+	if err := f.master.API("/api/v1/queues/made.empty", &queue); err != nil || queue.Paused {
+		f.Fatalf("%+v, %v", queue, err)
+	}
+	if _, err := f.c.Command("queue", "pause", "made.empty", "--node", f.master.Admin()); err != nil {
+		f.Fatal(err)
+	}
+	f.over()
+	if err := f.master.API("/api/v1/queues/made.empty", &queue); err != nil || !queue.Paused {
+		f.Errorf("%+v, %v", queue, err)
+	}
+	if _, err := f.c.Command("queue", "delete", "made.empty", "--node", f.master.Admin()); err != nil {
+		f.Fatal(err)
+	}
+	f.over()
+	if err := f.master.API("/api/v1/queues/made.empty", &queue); err == nil {
+		f.Errorf("deleted, and it is there: %+v", queue)
+	}
+}

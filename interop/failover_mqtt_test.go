@@ -59,6 +59,10 @@ func willsSurvive(f *failover) {
 		}
 	}
 	dialMQTT(f.T, f.master, "dead", with("dead"))
+	dialMQTT(f.T, f.master, "sessionless", func(c *paho.Connect) {
+		with("sessionless")(c)
+		c.CleanStart, c.Properties.SessionExpiryInterval = true, nil
+	})
 	dialMQTT(f.T, f.master, "back", with("back"))
 	dialMQTT(f.T, f.master, "left", with("left")).leave()
 	f.heard("left")
@@ -68,7 +72,7 @@ func willsSurvive(f *failover) {
 	if !s.present {
 		f.Error("the session is gone")
 	}
-	s.want("will of dead")
+	s.want("will of dead", "will of sessionless")
 	back.leave()
 	s.wantNoMore()
 }

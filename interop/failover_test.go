@@ -53,6 +53,7 @@ func TestFailover(t *testing.T) {
 		{"QoS 2 from a publisher", qos2InSurvives},
 		{"QoS 2 to a subscriber", qos2OutSurvives},
 		{"wills", willsSurvive},
+		{"queues made by an operator", madeQueuesSurvive},
 		{"duplicate detection", duplicatesSurvive},
 		{"goodbyes", goodbyesNameTheNext},
 	} {

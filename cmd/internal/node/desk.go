@@ -1,7 +1,10 @@
 package node
 
 import (
+	"context"
+	"fmt"
 	"sync/atomic"
+	"time"
 
 	"github.com/havenmq/havenmq/core"
 )
@@ -55,23 +58,23 @@ func (d *desk) Queue(q core.Destination) (info core.QueueInfo, err error) {
 }
 
 func (d *desk) CreateQueue(q core.Destination) error {
-	return d.with(func(b *core.Broker) error { return b.CreateQueue(q) })
+	return d.change(func(b *core.Broker) error { return b.CreateQueue(q) })
 }
 
 func (d *desk) DeleteQueue(q core.Destination) error {
-	return d.with(func(b *core.Broker) error { return b.DeleteQueue(q) })
+	return d.change(func(b *core.Broker) error { return b.DeleteQueue(q) })
 }
 
 func (d *desk) DeleteSubscription(clientID, name string) error {
-	return d.with(func(b *core.Broker) error { return b.DeleteSubscription(clientID, name) })
+	return d.change(func(b *core.Broker) error { return b.DeleteSubscription(clientID, name) })
 }
 
 func (d *desk) Pause(q core.Destination) error {
-	return d.with(func(b *core.Broker) error { return b.Pause(q) })
+	return d.change(func(b *core.Broker) error { return b.Pause(q) })
 }
 
 func (d *desk) Resume(q core.Destination) error {
-	return d.with(func(b *core.Broker) error { return b.Resume(q) })
+	return d.change(func(b *core.Broker) error { return b.Resume(q) })
 }
 
 func (d *desk) Kick(key uint64, why string) error {
@@ -79,7 +82,7 @@ func (d *desk) Kick(key uint64, why string) error {
 }
 
 func (d *desk) Purge(q core.Destination) (n uint64, err error) {
-	err = d.with(func(b *core.Broker) (err error) {
+	err = d.change(func(b *core.Broker) (err error) {
 		n, err = b.Purge(q)
 		return err
 	})
@@ -92,6 +95,25 @@ func (d *desk) Browse(q core.Destination, cursor string, max int) (page core.Bro
 		return err
 	})
 	return page, err
+}
+
+// writeTime is how long who changes something waits for the log to hold it.
+const writeTime = 5 * time.Second
+
+// change is with for what is written to the log: it is answered when a crash or a failover does not undo it any more.
+func (d *desk) change(f func(*core.Broker) error) error {
+	return d.with(func(b *core.Broker) error {
+		if err := f(b); err != nil {
+			return err
+		}
+		late, cancel := context.WithTimeout(context.Background(), writeTime)
+		defer cancel()
+		if !b.Written(late.Done()) {
+			return &core.Error{Code: core.CodeShutdown, Subject: "log", Detail: fmt.Sprintf("the change was made here, and no quorum has confirmed it in %v: "+
+				"it may be lost; `havenmq status` tells why", writeTime)}
+		}
+		return nil
+	})
 }
 
 func (d *desk) with(f func(*core.Broker) error) error {

@@ -142,6 +142,28 @@ func TestStoreFails(t *testing.T) {
 	}
 }
 
+// What an operator was told is made outlives a crash at once.
+func TestChangesAreWritten(t *testing.T) {
+	disk := persist.NewMemFS()
+	o, _ := options(t, disk)
+	n := start(t, o)
+	q := core.Destination{Kind: core.Queue, Name: "made.and.empty"}
+	if err := errors.Join(n.desk.CreateQueue(q), n.desk.Pause(q)); err != nil {
+		t.Fatal(err)
+	}
+	o, _ = options(t, disk.Kill())
+	again := start(t, o)
+	if i, err := again.desk.Queue(q); err != nil || !i.Paused {
+		t.Errorf("after a crash: %+v, %v", i, err)
+	}
+	if err := again.desk.DeleteQueue(q); err != nil {
+		t.Error(err)
+	}
+	for _, n := range []*Node{n, again} {
+		_ = stop(t, n) // the first has no disk any more
+	}
+}
+
 func TestStartIsInterrupted(t *testing.T) {
 	o, _ := options(t, persist.NewMemFS())
 	ctx, cancel := context.WithCancel(t.Context())
