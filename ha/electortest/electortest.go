@@ -44,7 +44,7 @@ func watched(t *testing.T, join func() ha.Elector) (ha.Elector, chan ha.View) {
 func Seen(t *testing.T, views chan ha.View, so func(ha.View) bool) ha.View {
 	t.Helper()
 	last := uint64(0)
-	for {
+	for never := time.After(20 * time.Second); ; {
 		select {
 		case v := <-views:
 			if v.Serial <= last && v.Serial != 0 {
@@ -53,7 +53,7 @@ func Seen(t *testing.T, views chan ha.View, so func(ha.View) bool) ha.View {
 			if last = v.Serial; so(v) {
 				return v
 			}
-		case <-time.After(20 * time.Second):
+		case <-never:
 			t.Fatal("the view never came")
 		}
 	}

@@ -25,9 +25,8 @@ type Options struct {
 
 // Elector is ha.Elector on ZooKeeper.
 type Elector struct {
-	o    Options
-	conn *zk.Conn
-	acl  []zk.ACL
+	o   Options
+	acl []zk.ACL
 
 	reading sync.Mutex // held while rows are read: one view after the other
 	rows    rows
@@ -35,6 +34,10 @@ type Elector struct {
 	ready   bool // the persistent rows' parents are there, as this session has seen
 
 	mu        sync.Mutex // guards what follows
+	conn      *zk.Conn   // replaced only while reading is held too
+	clients   int        // made so far: what an older one says is passed over
+	refusing  time.Time  // since when servers answer and give no session; zero: they do not
+	greeted   bool       // a server has answered, and the session is not there yet
 	dirty     map[string]bool
 	connected bool
 	authentic bool // the server has the password, or there is none
@@ -64,31 +67,66 @@ func Connect(o Options) (*Elector, error) {
 		return nil, fmt.Errorf("zkPath: %q is no absolute path", o.Path)
 	}
 	e := &Elector{o: o, acl: zk.WorldACL(zk.PermAll), dirty: map[string]bool{}, wake: make(chan struct{}, 1), stop: make(chan struct{})}
-	conn, _, err := zk.Connect(o.Servers, o.SessionTimeout, zk.WithLogger(logger{o.Logf}), zk.WithLogInfo(false), zk.WithEventCallback(e.happened),
-		zk.WithMaxBufferSize(4<<20))
-	if err != nil {
-		return nil, fmt.Errorf("zkAddress: %w", err)
-	}
-	e.conn = conn
-	e.authentic = o.Password == ""
 	if o.Password != "" {
 		e.acl = zk.DigestACL(zk.PermAll, "fabric", o.Password)
-		e.done.Go(func() { e.authenticate() })
+	}
+	if err := e.open(); err != nil {
+		return nil, err
 	}
 	e.done.Go(e.run)
 	return e, nil
 }
 
+// open makes a client, in place of the one before. It begins a session of its own and does not wait for it.
+func (e *Elector) open() error {
+	e.reading.Lock()
+	defer e.reading.Unlock()
+	e.mu.Lock()
+	e.clients++
+	number, old := e.clients, e.conn
+	e.connected, e.authentic, e.greeted, e.refusing = false, e.o.Password == "", false, time.Time{}
+	e.mu.Unlock()
+	conn, _, err := zk.Connect(e.o.Servers, e.o.SessionTimeout, zk.WithLogger(logger{e.o.Logf}), zk.WithLogInfo(false),
+		zk.WithEventCallback(func(ev zk.Event) { e.happened(number, ev) }), zk.WithMaxBufferSize(4<<20))
+	if err != nil {
+		return fmt.Errorf("zkAddress: %w", err)
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.stopped() {
+		old = conn
+	} else {
+		e.conn = conn
+	}
+	if old != nil {
+		e.done.Go(old.Close) // it takes a while, without a server
+	}
+	if e.o.Password != "" && e.conn == conn {
+		e.done.Go(func() { e.authenticate(conn) })
+	}
+	return nil
+}
+
+// client is the present one.
+func (e *Elector) client() *zk.Conn {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.conn
+}
+
 // authenticate gives the client the password, as soon as there is a server; the client says it again in each session. Nothing is
 // asked before.
-func (e *Elector) authenticate() {
+func (e *Elector) authenticate(conn *zk.Conn) {
 	for told := false; ; {
-		err := e.conn.AddAuth("digest", []byte("fabric:"+e.o.Password))
+		err := conn.AddAuth("digest", []byte("fabric:"+e.o.Password))
 		if err == nil {
 			e.mu.Lock()
-			e.authentic = true
+			e.authentic = e.authentic || e.conn == conn
 			e.mu.Unlock()
 			e.signal()
+			return
+		}
+		if e.client() != conn {
 			return
 		}
 		if !errors.Is(err, zk.ErrNoServer) && !told {
@@ -114,17 +152,42 @@ func (e *Elector) stopped() bool {
 	}
 }
 
-// happened is called by the client for all events. It never blocks.
-func (e *Elector) happened(ev zk.Event) {
+// happened is called by the client of a number for all events. It never blocks.
+func (e *Elector) happened(number int, ev zk.Event) {
 	e.mu.Lock()
 	switch {
+	case number != e.clients:
 	case ev.Type == zk.EventSession:
 		e.connected = ev.State == zk.StateHasSession
+		e.noteRefusal(ev.State)
 	case ev.Path != "":
 		e.dirty[ev.Path] = true
 	}
 	e.mu.Unlock()
 	e.signal()
+}
+
+// noteRefusal remembers since when servers answer and give no session. mu is held.
+func (e *Elector) noteRefusal(s zk.State) {
+	switch s {
+	case zk.StateConnected:
+		e.greeted = true
+	case zk.StateHasSession:
+		e.greeted, e.refusing = false, time.Time{}
+	case zk.StateDisconnected:
+		if e.greeted && e.refusing.IsZero() {
+			e.refusing = time.Now()
+		}
+		e.greeted = false
+	}
+}
+
+// forsaken says whether servers have refused the client for longer than its session lasts. They refuse one that has seen later
+// changes than they have, in the hope that another server has those: for ever, if the ensemble's data was set back.
+func (e *Elector) forsaken() bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return !e.refusing.IsZero() && time.Since(e.refusing) > e.o.SessionTimeout
 }
 
 func (e *Elector) signal() {
@@ -151,6 +214,11 @@ func (e *Elector) run() {
 		case <-retry.C:
 		case <-e.stop:
 			return
+		}
+		if e.forsaken() {
+			if err := e.open(); err != nil {
+				e.o.Logf("ZooKeeper: a new client: %v", err)
+			}
 		}
 		v, err := e.look()
 		if err != nil && e.isConnected() {
@@ -182,8 +250,9 @@ func (e *Elector) Close() error {
 	e.once.Do(func() {
 		e.mu.Lock()
 		close(e.stop)
+		conn := e.conn
 		e.mu.Unlock()
-		e.conn.Close()
+		conn.Close()
 	})
 	e.done.Wait()
 	return nil

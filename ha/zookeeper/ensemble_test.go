@@ -19,6 +19,7 @@ import (
 // ensemble runs one ZooKeeper server, of the distribution's package, for a test.
 type ensemble struct {
 	t    *testing.T
+	data string // its directory
 	addr string
 	cmd  *exec.Cmd
 	conf string
@@ -36,8 +37,9 @@ func newEnsemble(t *testing.T) *ensemble {
 		t.Fatal(err)
 	}
 	dir := t.TempDir()
+	z.data = filepath.Join(dir, "data")
 	z.conf = filepath.Join(dir, "zoo.cfg")
-	text := fmt.Sprintf("tickTime=500\ndataDir=%s\nclientPort=%d\nclientPortAddress=127.0.0.1\nadmin.enableServer=false\n", dir, port)
+	text := fmt.Sprintf("tickTime=500\ndataDir=%s\nclientPort=%d\nclientPortAddress=127.0.0.1\nadmin.enableServer=false\n", z.data, port)
 	if err := os.WriteFile(z.conf, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -115,6 +117,49 @@ func TestTheEnsembleGoesAndComes(t *testing.T) {
 	electortest.Seen(t, views, func(v ha.View) bool { return v.Connected })
 	if o, v := do(t, e, ha.Txn{}); o != ha.Done || !v.Connected {
 		t.Fatal(o, v)
+	}
+}
+
+// TestTheEnsembleIsSetBack: its disks are those of before. A session that has seen more than the servers know is refused by all of
+// them; what they hold must be seen all the same.
+func TestTheEnsembleIsSetBack(t *testing.T) {
+	for _, password := range []string{"", "secret"} {
+		z := newEnsemble(t)
+		e, views := z.join(password)
+		absent := ha.Absent
+		if o, _ := do(t, e, ha.Txn{IfConfig: &absent, SetConfig: &ha.Config{ClusterID: persist.ID{1}, Replicas: 3}}); o != ha.Done {
+			t.Fatal(o)
+		}
+		z.stop()
+		electortest.Seen(t, views, func(v ha.View) bool { return !v.Connected })
+		saved := filepath.Join(t.TempDir(), "saved")
+		if err := os.CopyFS(saved, os.DirFS(z.data)); err != nil {
+			t.Fatal(err)
+		}
+		z.start()
+		electortest.Seen(t, views, func(v ha.View) bool { return v.Connected && v.Config != nil })
+		if o, v := do(t, e, ha.Txn{IfMandate: &absent, SetMandate: &ha.Mandate{Epoch: 1}}); o != ha.Done || v.Mandate == nil {
+			t.Fatal(o, v)
+		}
+		for i := range 20 { // far more than happens to the older state meanwhile
+			if o, _ := do(t, e, ha.Txn{Announce: &ha.Announcement{Epoch: uint64(i)}}); o != ha.Done {
+				t.Fatal(o)
+			}
+		}
+		z.stop()
+		electortest.Seen(t, views, func(v ha.View) bool { return !v.Connected })
+		if err := os.RemoveAll(z.data); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Rename(saved, z.data); err != nil {
+			t.Fatal(err)
+		}
+		z.start()
+		electortest.Seen(t, views, func(v ha.View) bool { return v.Connected && v.Config != nil && v.Mandate == nil })
+		if o, v := do(t, e, ha.Txn{PutMember: &ha.MemberRow{NodeID: persist.ID{7}}}); o != ha.Done || len(v.Members) != 1 || !v.Members[0].Mine {
+			t.Fatal(o, v)
+		}
+		z.stop()
 	}
 }
 

@@ -26,7 +26,7 @@ func (e *Elector) multi(t ha.Txn) ha.Outcome {
 	}
 	for range 3 { // an announcement that came or went meanwhile is no condition of the caller's
 		ops, touched := e.ops(&t)
-		results, err := e.conn.Multi(ops...)
+		results, err := e.client().Multi(ops...)
 		if err == nil {
 			err = firstError(results)
 		}
@@ -97,12 +97,12 @@ func (e *Elector) makeParents() error {
 		if strings.HasPrefix(p, e.o.Path) {
 			acl = e.acl
 		}
-		if there, _, err := e.conn.Exists(p); err != nil {
+		if there, _, err := e.client().Exists(p); err != nil {
 			return err
 		} else if there {
 			continue
 		}
-		if _, err := e.conn.Create(p, nil, 0, acl); err != nil && !errors.Is(err, zk.ErrNodeExists) {
+		if _, err := e.client().Create(p, nil, 0, acl); err != nil && !errors.Is(err, zk.ErrNodeExists) {
 			return err
 		}
 	}
@@ -165,7 +165,7 @@ func (e *Elector) masterOps(t *ha.Txn, ops []any, touched []string) ([]any, []st
 		return ops, touched
 	}
 	e.reading.Lock()
-	there, mine := e.rows.master != nil, e.rows.masterOwner == e.conn.SessionID()
+	there, mine := e.rows.master != nil, e.rows.masterOwner == e.client().SessionID()
 	e.reading.Unlock()
 	p := e.at(masterName)
 	touched = append(touched, p)

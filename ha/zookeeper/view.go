@@ -36,7 +36,7 @@ type member struct {
 
 // refresh reads what is dirty, or everything in a new session. reading is held.
 func (e *Elector) refresh() error {
-	if s := e.conn.SessionID(); e.rows.session != s {
+	if s := e.client().SessionID(); e.rows.session != s {
 		e.rows = rows{session: s, members: map[string]member{}, known: map[string]bool{}}
 		e.ready = false
 	}
@@ -79,11 +79,11 @@ func (e *Elector) again(p string) {
 // get reads a row and watches it, or its coming.
 func (e *Elector) get(p string) (data []byte, stat *zk.Stat, err error) {
 	for {
-		data, stat, _, err = e.conn.GetW(p)
+		data, stat, _, err = e.client().GetW(p)
 		if !errors.Is(err, zk.ErrNoNode) {
 			return data, stat, err
 		}
-		there, _, _, err := e.conn.ExistsW(p)
+		there, _, _, err := e.client().ExistsW(p)
 		if err != nil || !there {
 			return nil, nil, err
 		}
@@ -132,7 +132,7 @@ func (e *Elector) refreshRow(name string) error {
 func (e *Elector) refreshMembers() error {
 	dir := e.at(membersName)
 	if e.stale(dir) {
-		names, _, _, err := e.conn.ChildrenW(dir)
+		names, _, _, err := e.client().ChildrenW(dir)
 		if err != nil {
 			e.ready = e.ready && !errors.Is(err, zk.ErrNoNode) // somebody deleted it: it is made again
 			e.again(dir)
@@ -166,7 +166,7 @@ func (e *Elector) refreshMember(dir, name string) error {
 	if !e.stale(p) {
 		return nil
 	}
-	data, stat, _, err := e.conn.GetW(p)
+	data, stat, _, err := e.client().GetW(p)
 	if errors.Is(err, zk.ErrNoNode) {
 		delete(e.rows.members, name)
 		delete(e.rows.known, p)

@@ -22,5 +22,6 @@ var scenarios = []*scenario{
 	{number: 26, title: "a replica is wiped while its row stands, then the master dies", expected: "its old vote does not count", short: true, run: wipeReplica},
 	{number: 32, title: "a link flaps every 500 ms: one machine's, then each master's", expected: "no election without a real loss of the quorum, no livelock", short: true, run: flapMaster},
 	{number: 33, title: "a fourth node; another cluster's directory; a wrong securityToken", expected: "refused, never counted", short: true, run: refuseStrangers},
+	{number: 34, title: "ZooKeeper's data is deleted; it is set back to an older state", expected: "served on, alarm, nobody elected; no epoch twice; adopt mends it", short: true, run: loseRows},
 	{number: 38, title: "a replica attaches while nothing is sent, the others die", expected: "it serves all that was confirmed, nothing settled returns", short: true, fresh: true, run: attachIdle},
 }
