@@ -204,24 +204,20 @@ func (n *Node) publish() bool {
 		return false
 	}
 	m, have := n.mine()
-	if have && m.Row == row && !n.hasTwins(m.Name) {
+	if have && m.Row == row && !slices.ContainsFunc(n.view.Members, func(x Member) bool { return n.superseded(&x, &m) }) {
 		return false
 	}
 	t := Txn{PutMember: &row}
 	if have {
 		t.Member = MemberVersion{m.Name, m.Version}
 	}
-	for _, x := range n.view.Members { // of a session or a process before
-		if x.Row.NodeID == row.NodeID && x.Name != m.Name {
+	for _, x := range n.view.Members {
+		if n.superseded(&x, &m) {
 			t.Drop = append(t.Drop, x.Name)
 		}
 	}
 	n.ask(askRow, t)
 	return true
-}
-
-func (n *Node) hasTwins(name string) bool {
-	return slices.ContainsFunc(n.view.Members, func(x Member) bool { return x.Row.NodeID == n.disk.meta.NodeID && x.Name != name })
 }
 
 // row is what this node says of itself. While its vote is being prepared it says nothing new.
@@ -231,7 +227,7 @@ func (n *Node) row() (MemberRow, bool) {
 	if n.suspects {
 		r.SuspectEpoch = n.suspect
 	}
-	r.Claims, r.Full = n.known.claims(), n.full
+	r.Claims, r.Full, r.Twin = n.known.claims(), n.full, n.twin
 	switch n.phase {
 	case freezing, switching:
 		return r, false

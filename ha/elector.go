@@ -107,6 +107,7 @@ type MemberRow struct {
 	LastEpoch    uint64 // of its log; said while it stands still
 	End          persist.Pos
 	Claims       uint64 // of seats that it knows of
+	Twin         uint64 // the incarnation of another process of its id, which has started later; 0 none
 	Voter        bool
 	Drained      bool // others are to lead
 	Full         bool // its disk has no room for another segment: others are to lead

@@ -36,6 +36,7 @@ type peerSeat struct {
 	gen      uint64
 	link     Link
 	node     persist.ID
+	process  uint64 // its incarnation
 	admin    string
 	attached bool // its acknowledgements count
 	voter    bool
@@ -186,8 +187,12 @@ func (n *Node) welcome(link Link, h Hello) {
 		n.rejectHello(link, "it was another node before", false)
 		return
 	}
-	if old := l.peers[i].link; old != 0 && old != link {
-		n.do(Hang{old})
+	if p := &l.peers[i]; p.link != 0 && p.link != link {
+		if p.process != h.Incarnation && p.beats.dead(n.now, n.o.Timing.LinkTimeout) == "" {
+			n.rejectHello(link, "another process with its id follows, and is alive: a directory was copied", false)
+			return
+		}
+		n.do(Hang{p.link})
 	}
 	n.attachReplica(i, link, h)
 }
@@ -201,7 +206,7 @@ func (n *Node) attachReplica(i int, link Link, h Hello) {
 		b = p.beats
 		n.do(Unstream{link})
 	}
-	*p = peerSeat{gen: p.gen, link: link, node: h.NodeID, admin: h.Admin, voter: h.Voter, incoming: h.Incoming, beats: b, movedAt: n.now}
+	*p = peerSeat{gen: p.gen, link: link, node: h.NodeID, process: h.Incarnation, admin: h.Admin, voter: h.Voter, incoming: h.Incoming, beats: b, movedAt: n.now}
 	if !n.weak("session") {
 		l.m.Forget(i) // it may hold less than it did: only what it says from now on counts
 	}

@@ -42,10 +42,14 @@ type Node struct {
 	look    bool   // the arbiter is to be asked how things stand, not before lookAt
 	lookAt  time.Duration
 
-	remembered bool   // the meta says what the claim says
-	claiming   bool   // Remember is under way
-	former     string // the address that the directory had before, until this node has its seat; "" the same
-	joined     bool   // the promise that the seat asks for is on disk
+	remembered bool          // the meta says what the claim says
+	claiming   bool          // Remember is under way
+	former     string        // the address that the directory had before, until this node has its seat; "" the same
+	showed     bool          // a row of its own was seen
+	mySeq      int64         // of the last of them
+	twin       uint64        // the incarnation of another process of this node's id, that was seen
+	twinAt     time.Duration // until then an earlier one may say that it lives; 0 there is none
+	joined     bool          // the promise that the seat asks for is on disk
 	promise    uint64
 
 	up        uplink      // a replica's link to its master

@@ -73,7 +73,7 @@ func (n *Node) incomingStarted(e IncomingStarted) {
 	n.up.cuts--
 	in := n.disk.incoming
 	if e.Full {
-		n.disk.incoming = nil
+		n.disk.incoming, n.pending = nil, 0 // what was to be written into it is gone
 		if n.up.link != 0 && in != nil {
 			n.halt()
 		}

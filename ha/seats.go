@@ -36,7 +36,7 @@ func (n *Node) join() bool {
 		return false
 	}
 	n.seat, n.gen = i, c.Seats[i].Generation
-	return n.rememberSeat(c) && n.promiseForSeat()
+	return n.rememberSeat(c) && n.promiseForSeat() && n.onlyOne()
 }
 
 // promiseForSeat has a node without a vote promise the newest epoch, known after its claim, before others see its row and

@@ -45,6 +45,7 @@ type memberRow struct {
 	LastEpoch    uint64 `json:"last_epoch"`
 	End          uint64 `json:"end"`
 	Claims       uint64 `json:"claims"`
+	Twin         uint64 `json:"twin,omitempty,string"`
 	Voter        bool   `json:"voter"`
 	Drained      bool   `json:"drained,omitempty"`
 	Full         bool   `json:"full,omitempty"`
@@ -134,7 +135,7 @@ func decodeMandate(b []byte) (*ha.Mandate, error) {
 }
 
 func encodeMember(m *ha.MemberRow) []byte {
-	return encode(memberRow{m.NodeID.String(), m.Generation, m.Incarnation, string(m.State), m.SuspectEpoch, m.Promised, m.LastEpoch, uint64(m.End), m.Claims,
+	return encode(memberRow{m.NodeID.String(), m.Generation, m.Incarnation, string(m.State), m.SuspectEpoch, m.Promised, m.LastEpoch, uint64(m.End), m.Claims, m.Twin,
 		m.Voter, m.Drained, m.Full, m.Blank, m.Weight, m.Addr, m.Admin})
 }
 
@@ -145,7 +146,7 @@ func decodeMember(b []byte) (m ha.MemberRow, err error) {
 	}
 	id, err := parseID(row.NodeID)
 	return ha.MemberRow{NodeID: id, Generation: row.Generation, Incarnation: row.Incarnation, State: ha.MemberState(row.State), SuspectEpoch: row.SuspectEpoch,
-		Promised: row.Promised, LastEpoch: row.LastEpoch, End: persist.Pos(row.End), Claims: row.Claims, Voter: row.Voter, Drained: row.Drained, Full: row.Full, Blank: row.Blank, Weight: row.Weight,
+		Promised: row.Promised, LastEpoch: row.LastEpoch, End: persist.Pos(row.End), Claims: row.Claims, Twin: row.Twin, Voter: row.Voter, Drained: row.Drained, Full: row.Full, Blank: row.Blank, Weight: row.Weight,
 		Addr: row.Addr, Admin: row.Admin}, err
 }
 
