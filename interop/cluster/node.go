@@ -39,6 +39,7 @@ type Status struct {
 		Voter     bool   `json:"voter"`
 		Connected bool   `json:"connected"`
 		Paused    bool   `json:"paused"`
+		DiskFull  bool   `json:"diskFull"`
 		Elections uint64 `json:"elections"`
 		Peers     []Peer `json:"peers"`
 	} `json:"cluster"`

@@ -2,8 +2,6 @@ package main
 
 import (
 	"fmt"
-	"os"
-	"path/filepath"
 	"regexp"
 	"strconv"
 	"strings"
@@ -118,7 +116,9 @@ func (c *cluster) end() error {
 			return err
 		}
 		n.kill()
-		if err := os.RemoveAll(filepath.Join(n.dir, "data")); err != nil {
+	}
+	for _, n := range c.nodes { // once all are dead: each may see what the others' data lies on
+		if err := n.volume.end(); err != nil {
 			return err
 		}
 	}

@@ -25,6 +25,8 @@ type node struct {
 	id     int
 	dir    string // configuration, log and data
 	binary string
+	volume *volume // of the data directory; a stranger has none
+	boots  int     // of the machine
 }
 
 // status is what a node's admin address tells.
@@ -39,6 +41,7 @@ type nodeOptions struct {
 	logSize  string // "" is 2mb
 	weight   int    // 0 is 1
 	replicas int    // 0 is 3
+	volume   volumeKind
 }
 
 // clusterToken is the securityToken that all members know.
@@ -79,8 +82,11 @@ allowAnonymous: true
 
 // boot starts the program; wrap are words in front of it, such as strace's.
 func (n *node) boot(wrap ...string) error {
-	n.args = append([]string{"nsenter", "--net=/run/netns/" + n.host.name}, wrap...)
-	n.args = append(n.args, n.binary, "serve", "--config", filepath.Join(n.dir, "havenmq.yaml"))
+	n.args = []string{"nsenter", "--net=/run/netns/" + n.host.name}
+	if n.volume != nil && n.volume.kind == forgetfulVolume {
+		n.args = append(n.args, n.bootNamed()...)
+	}
+	n.args = append(append(n.args, wrap...), n.binary, "serve", "--config", filepath.Join(n.dir, "havenmq.yaml"))
 	n.log = filepath.Join(n.dir, "havenmq.log")
 	return n.process.start()
 }

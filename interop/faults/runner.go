@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"os"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -164,7 +163,7 @@ func (s *stage) makeCluster(hosts []*host) error {
 	c := &cluster{options: s.withDefaults(s.row.options)}
 	for i, h := range hosts {
 		n := &node{host: h, id: i + 1, dir: filepath.Join(s.dir, fmt.Sprintf("cluster%d", s.clusters), h.name), binary: s.binary}
-		if err := os.MkdirAll(n.dir, 0o755); err != nil {
+		if err := n.prepare(c.options.volume); err != nil {
 			return err
 		}
 		c.zkPath = fmt.Sprintf("/faults/%d", s.clusters)
