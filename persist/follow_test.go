@@ -95,6 +95,25 @@ func TestAFollowersFilesAreItsMasters(t *testing.T) {
 	ship(t, again.Store, openTest(t, testOptions(NewMemFS(), nil), &fakeDisk{}).Store, 1<<20)
 }
 
+// TestWhoLeadsLetsGoOfWhatItFollowed: a segment that the applier read before is trimmed later, and its room must be free then.
+func TestWhoLeadsLetsGoOfWhatItFollowed(t *testing.T) {
+	master := openTest(t, testOptions(NewMemFS(), nil), &fakeDisk{}).lead()
+	grow(master, 5, 100)
+	follower := openTest(t, testOptions(NewMemFS(), nil), &fakeDisk{})
+	ship(t, master.Store, follower.Store, 1<<20)
+	follower.Advance(master.Committed(), master.Committed())
+	follower.await(master.Received())
+	if _, err := follower.Lead(follower.NextEpoch()); err != nil {
+		t.Fatal(err)
+	}
+	grow(follower, 1, 100)
+	follower.apply.turn.Lock()
+	defer follower.apply.turn.Unlock()
+	if g := follower.apply.pinned; g != nil {
+		t.Errorf("the segment at %d is still open, and its file would stay when it is trimmed", g.first)
+	}
+}
+
 // TestACommitThatCameFirst: a master may say what is committed long before a follower holds it.
 func TestACommitThatCameFirst(t *testing.T) {
 	master := openTest(t, testOptions(NewMemFS(), nil), &fakeDisk{}).lead()

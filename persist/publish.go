@@ -95,6 +95,7 @@ func (l *Log) applyNext() (bool, error) {
 	if b.end() > to {
 		return false, nil
 	}
+	l.closeReader() // whoever followed leads now: the segment that it read last must not be kept from going
 	if err := l.applyBatch(b.buf, b.base); err != nil {
 		return false, err
 	}

@@ -251,12 +251,21 @@ func (s *stage) saw(format string, args ...any) {
 }
 
 // load starts clients and waits until they run.
-func (s *stage) load() *load {
+func (s *stage) load() *load { return s.loadOf(bodyBytes) }
+
+// Sizes of bodies: of the usual ones, and of those that soon fill a segment.
+const (
+	bodyBytes  = 100
+	largeBytes = 4000
+)
+
+// loadOf starts clients that send bodies of a size.
+func (s *stage) loadOf(size int) *load {
 	var addrs []string
 	for _, n := range s.c.nodes {
 		addrs = append(addrs, n.addr)
 	}
-	l := startLoad(s.ctx, fmt.Sprintf("s%d-%d", s.row.number, len(s.loads)), addrs, 100)
+	l := startLoad(s.ctx, fmt.Sprintf("s%d-%d", s.row.number, len(s.loads)), addrs, size)
 	s.loads = append(s.loads, l)
 	s.must(until(20*time.Second, "every protocol's messages are confirmed and received", func() bool {
 		confirmed, received := l.counts()

@@ -10,10 +10,10 @@ import (
 
 // fullReplica is scenario 21.
 func fullReplica(s *stage) {
-	l := s.load()
+	l := s.loadOf(largeBytes)
 	full := s.c.others(s.master)[0]
-	s.must(full.volume.fill())
 	s.must(until(startTimeout, full.host.name+" says that its disk is full", func() bool {
+		s.must(full.volume.fill()) // a trim gives room back
 		st, ok := full.status()
 		return ok && st.Cluster.DiskFull && st.Cluster.State == "error"
 	}))
@@ -33,22 +33,20 @@ func fullReplica(s *stage) {
 
 // fullMaster is scenario 22: first one machine's disk is full, then all are.
 func fullMaster(s *stage) {
-	l := s.load()
+	l := s.loadOf(largeBytes)
 	old := s.master
-	s.must(old.volume.fill())
 	s.fault()
 	s.must(until(startTimeout, "another serves", func() bool {
+		s.must(old.volume.fill()) // a trim gives room back
 		m := s.c.masters()
 		return len(m) == 1 && m[0] != old
 	}))
 	s.service(l, startTimeout)
 	took := s.row.gap
 	s.within("the handover", took, handoverFull)
-	for _, n := range s.c.others(old) {
-		s.must(n.volume.fill())
-	}
 	s.must(until(startTimeout, "every disk is full", func() bool {
 		for _, n := range s.c.nodes {
+			s.must(n.volume.fill())
 			if st, ok := n.status(); !ok || !st.Cluster.DiskFull {
 				return false
 			}
