@@ -5,11 +5,11 @@
 //	          │
 //	          ├─ network   bridge, a namespace a machine, cuts by direction and peer (nft)
 //	          ├─ ensemble  ZooKeeper's servers
-//	          ├─ nodes     bin/havenmq serve
+//	          ├─ nodes     bin/havenmq serve ─► volume: a directory, a small ext4, or a disk that forgets (forgetful)
 //	          ├─ load      producers and consumers of AMQP, MQTT and STOMP with failover lists ─► ledger
 //	          └─ scenario  a fault, what is expected of it ─► check ─► a row of docs/faults.md
 //
-// It needs Linux, root, and ip, nft, nsenter, unshare, strace, mkfs.ext4 and Java with ZooKeeper; it says what is missing.
+// It needs Linux, root, and ip, nft, nsenter, unshare, strace, mkfs.ext4, /dev/fuse and Java with ZooKeeper; it says what is missing.
 //
 //	10.77.0.1-3    nodes; .4 is a stranger
 //	10.77.0.11-13  ZooKeeper

@@ -60,6 +60,12 @@ func (l *load) consume(ctx context.Context) {
 	}
 }
 
+// stopConsuming stops the consumers, until consume.
+func (l *load) stopConsuming() {
+	l.consuming()
+	l.consumers.Wait()
+}
+
 func (l *load) queue(p pair) string { return l.name + "-" + p.from }
 
 func (l *load) producer(ctx context.Context, proto, padding string) {

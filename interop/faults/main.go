@@ -105,7 +105,7 @@ func missing() error {
 			lacks = append(lacks, tool)
 		}
 	}
-	for _, file := range []string{zookeeperJar, "/dev/net/tun", "/dev/loop-control"} {
+	for _, file := range []string{zookeeperJar, "/dev/net/tun", "/dev/loop-control", "/dev/fuse"} {
 		if _, err := os.Stat(file); err != nil {
 			lacks = append(lacks, file)
 		}

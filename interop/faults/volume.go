@@ -21,8 +21,8 @@ const (
 	forgetfulVolume                   // a disk that loses what was not synced when its power goes
 )
 
-// smallVolumeBytes holds a few segments, the reserve of 16 MiB, and what a scenario stores.
-const smallVolumeBytes = 96 << 20
+// smallVolumeBytes holds the reserve of 16 MiB, and what producers store in half a minute.
+const smallVolumeBytes = 192 << 20
 
 // volume is what a node's data directory lies on. One goroutine uses it.
 type volume struct {
