@@ -74,7 +74,7 @@ func (n *Node) incomingStarted(e IncomingStarted) {
 	in := n.disk.incoming
 	if e.Full {
 		n.disk.incoming, n.pending = nil, 0 // what was to be written into it is gone
-		if n.up.link != 0 && in != nil {
+		if n.up.stalled && in != nil {      // else another link's ATTACH is on its way
 			n.halt()
 		}
 		return

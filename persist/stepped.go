@@ -1,6 +1,9 @@
 package persist
 
-import "fmt"
+import (
+	"errors"
+	"fmt"
+)
 
 // A stepped store (Options.Stepped) has no goroutines. What they would do, its caller has done, on one goroutine, by the
 // same code:
@@ -107,12 +110,8 @@ func (l *Log) StepLead() (barrier Pos, err error) {
 // stepOut is what the goroutines do when the store closes.
 func (s *Store) stepOut() {
 	if !s.hasFailed() {
-		err := s.StepWrite()
-		if err == nil {
-			err = s.StepSync()
-		}
-		if err != nil {
-			s.fail(err)
+		if err := s.StepWrite(); err == nil || errors.Is(err, ErrFull) { // of a full disk Close tells; any other has ended the store
+			_ = s.StepSync() // its error has too
 		}
 		s.StepApply()
 	}

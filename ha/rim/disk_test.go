@@ -215,5 +215,25 @@ func TestAFullDisk(t *testing.T) {
 	}
 }
 
+// TestNoRoomForIncoming: what came for it before the machine knew that there is none is refused like the rest, and ends nothing.
+func TestNoRoomForIncoming(t *testing.T) {
+	fs := persist.NewMemFS()
+	master := begin(t, nil)
+	master.lead()
+	log := master.log()
+	n := begin(t, func(o *Options) { o.Store.FS = fs })
+	fs.SetRoom(1)
+	n.do(ha.StartIncoming{}, ha.Write{Incoming: true, Batches: log}, ha.Sync{Incoming: true}, ha.Promise{Epoch: 3})
+	if e := want[ha.IncomingStarted](n); !e.Full {
+		t.Fatalf("%#v", e)
+	}
+	for range 2 {
+		if e := want[ha.Wrote](n); !e.Full || !e.Incoming {
+			t.Fatalf("%#v", e)
+		}
+	}
+	want[ha.Promised](n)
+}
+
 // segmentBeingMade matches the names under which segments are created: a FaultFS knows an open file by that.
 const segmentBeingMade = "next.*"

@@ -137,3 +137,18 @@ func (f *feed) close() {
 		f.stream, f.store, f.pin = nil, nil, nil
 	}
 }
+
+// damagePause is how long after it met damage a master does not speak of it again.
+const damagePause = time.Second
+
+// damaged is called when a replica cannot be sent the log, as this node's own is damaged where the index needs it no more. A replica
+// that holds all can take over: its log is another copy.
+func (r *Rim) damaged(damage *persist.DamageError) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if now := r.now(); r.damagedAt == 0 || now-r.damagedAt >= damagePause {
+		r.damagedAt = now
+		r.tells.put(ha.Tell{Level: ha.Alarm, Text: fmt.Sprintf("this master's log cannot be sent to a replica, and another node is to take over: %v", damage)})
+		r.stepLocked(ha.PromoteAsked{})
+	}
+}

@@ -283,6 +283,10 @@ func (p *peer) due() (out []byte, stream *ha.Stream, parting, gone bool) {
 
 // fail has the reader end because of what befell the writer.
 func (p *peer) fail(err error) {
+	var damage *persist.DamageError
+	if errors.As(err, &damage) {
+		p.r.damaged(damage)
+	}
 	p.leave(err.Error())
 	_ = p.conn.Close() // the reader tells of it
 }

@@ -32,6 +32,7 @@ type Rim struct {
 	start     persist.Pos   // last told
 	full      bool          // last told: the disk has no room
 	roomyAt   time.Duration // since when it has had room
+	damagedAt time.Duration // when a replica could not be sent the log last; 0 never
 	awaiting  bool          // a waiter for the index is with the store
 	peers     map[ha.Link]*peer
 	lastLink  ha.Link

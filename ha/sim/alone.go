@@ -23,15 +23,19 @@ func (n *node) doAlone(a ha.Action) (again time.Duration) {
 	case ha.Lead:
 		return n.lead(a.Epoch)
 	case ha.Reopen:
-		if n.sound(n.store.Close()) {
-			n.opened()
+		if n.reopening {
+			return n.opened()
+		}
+		n.reopening = true
+		if err := n.store.Close(); errors.Is(err, persist.ErrFull) && !n.disk.fs.Dead() || n.sound(err) {
+			return n.opened()
 		}
 	case ha.StartIncoming:
 		n.startIncoming(a.Header)
 	case ha.DropIncoming:
 		n.dropIncoming()
 	case ha.Switch:
-		n.switchOver()
+		return n.switchOver()
 	default:
 		n.w.fail("node %d: the disk is asked for %T", n.no, a)
 	}
@@ -134,13 +138,17 @@ func (n *node) lead(epoch uint64) (again time.Duration) {
 	return 0
 }
 
-// opened opens the store anew and tells the machine.
-func (n *node) opened() {
-	n.store = nil
-	if b, ok := n.open(); ok {
-		n.toldEpoch = 0
+// opened opens the store anew and tells the machine. For want of room it is to be done again.
+func (n *node) opened() (again time.Duration) {
+	b, ok := n.open()
+	if !ok && n.up {
+		return roomPause
+	}
+	if ok {
+		n.reopening, n.toldEpoch = false, 0
 		n.step(ha.Opened{Boot: b})
 	}
+	return 0
 }
 
 func (n *node) startIncoming(header []byte) {
@@ -174,17 +182,21 @@ func (n *node) dropIncoming() {
 }
 
 // switchOver puts incoming/ in the store's place.
-func (n *node) switchOver() {
+func (n *node) switchOver() (again time.Duration) {
+	if n.reopening {
+		return n.opened()
+	}
 	s, in := n.store, n.incoming
 	if in == nil {
 		n.w.fail("node %d: incoming/ is to take the store's place, and is not open", n.no)
-		return
+		return 0
 	}
 	n.disk.switching = true
 	n.incoming = nil
 	if !n.sound(s.SwitchTo(in)) {
-		return
+		return 0
 	}
 	n.w.storage.switches++
-	n.opened()
+	n.reopening = true
+	return n.opened()
 }

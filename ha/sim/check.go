@@ -102,6 +102,9 @@ func (w *World) replayed(n *node) {
 		return
 	}
 	replay, err := s.ReplayHash()
+	if err != nil && n.disk.rot != 0 {
+		return // it cannot be read
+	}
 	if !n.sound(err) {
 		return
 	}

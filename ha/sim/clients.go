@@ -22,7 +22,8 @@ type clients struct {
 	confirmed int
 	settled   int
 	delivered int
-	refused   int // for want of room
+	refused   int                    // for want of room
+	names     map[persist.Pos]uint64 // of messages that were read
 	entries   []persist.Entry
 	unit      persist.Unit
 }
@@ -118,6 +119,10 @@ func (c *clients) list(n *node, q persist.QueueID, most int) []persist.Entry {
 // read gives the number of an entry's message.
 func (c *clients) read(n *node, e *persist.Entry) (no uint64, ok bool) {
 	id, _, _, err := n.store.Message(e.Message)
+	if err != nil && n.disk.rot != 0 { // what cannot be read is not delivered, and is still there
+		no, ok = c.names[e.Message]
+		return no, ok
+	}
 	if !n.sound(err) {
 		return 0, false
 	}
@@ -129,6 +134,7 @@ func (c *clients) read(n *node, e *persist.Entry) (no uint64, ok bool) {
 		c.w.fail("node %d: the message at %d says that it is number %d", n.no, e.Message, no)
 		return 0, false
 	}
+	c.names[e.Message] = no
 	return no, true
 }
 

@@ -27,13 +27,13 @@ type disk struct {
 	id        persist.ID
 	voter     bool
 	full      bool
-	rotten    bool // a bit of what was synced has turned over
-	switching bool // the power went while incoming/ took the store's place: the log is the one or the other
+	rot       persist.Pos // a bit of the batch that ends here has turned over; 0 none has
+	switching bool        // the power went while incoming/ took the store's place: the log is the one or the other
 }
 
 // storageTally counts what happened to logs.
 type storageTally struct {
-	trims, blanks, resumes, switches, damaged, full, fuses, fills, outages, rotations, hashes int
+	trims, blanks, resumes, switches, rotten, damaged, full, fuses, fills, outages, rotations, hashes int
 }
 
 func (t *storageTally) add(o storageTally) {
@@ -41,6 +41,7 @@ func (t *storageTally) add(o storageTally) {
 	t.blanks += o.blanks
 	t.resumes += o.resumes
 	t.switches += o.switches
+	t.rotten += o.rotten
 	t.damaged += o.damaged
 	t.full += o.full
 	t.fuses += o.fuses
@@ -91,7 +92,7 @@ func (n *node) fatal(err error) {
 // sound says that the process goes on after it has done something to its disk. What went wrong ends it, as it ends the
 // product's; only what nothing in this world can explain breaks the run.
 func (n *node) sound(err error) bool {
-	if err == nil {
+	if n.failure != nil { // the first that went wrong
 		err = n.failure
 	}
 	var damage *persist.DamageError
@@ -105,7 +106,7 @@ func (n *node) sound(err error) bool {
 		return false
 	case err == nil:
 		return true
-	case errors.As(err, &damage), errors.Is(err, persist.ErrFull), errors.Is(err, syscall.ENOSPC):
+	case errors.As(err, &damage) && n.disk.rot != 0, errors.Is(err, persist.ErrFull), errors.Is(err, syscall.ENOSPC):
 	default:
 		n.w.fail("node %d: its disk is well, and the store says: %v", n.no, err)
 	}
@@ -114,10 +115,11 @@ func (n *node) sound(err error) bool {
 	return false
 }
 
-// open opens the store, and incoming/ if there is one, and says what they hold.
+// open opens the store, and incoming/ if there is one, and says what they hold. If the process lives and it could not, the disk
+// has no room.
 func (n *node) open() (b ha.Boot, ok bool) {
 	s, err := persist.Open(n.options())
-	if !n.sound(err) {
+	if errors.Is(err, persist.ErrFull) && !n.disk.fs.Dead() || !n.sound(err) {
 		return b, false
 	}
 	n.store = s
@@ -155,6 +157,9 @@ func (n *node) noteDisk() {
 	d.promised, d.id, d.voter, d.committed = m.Promised, m.NodeID, m.Voter, m.CommitHint
 	if p := n.store.Synced(); p != d.synced.End {
 		d.synced, _ = d.log.at(p)
+	}
+	if d.rot <= d.log.start || d.rot <= n.store.Start() || d.rot > d.log.end() {
+		d.rot = 0
 	}
 }
 

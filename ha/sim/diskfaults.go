@@ -1,6 +1,10 @@
 package sim
 
-import "time"
+import (
+	"time"
+
+	"github.com/havenmq/havenmq/persist"
+)
 
 // diskTrouble has disks fail now and then, until end: the power goes in the middle of a change, they are slow or full, a node is
 // away until what it lacks was trimmed, and masters go on alone.
@@ -8,9 +12,9 @@ func (w *World) diskTrouble(end, pause time.Duration) {
 	if w.now >= end {
 		return
 	}
-	n, what := w.nodes[w.rng.IntN(len(w.nodes))], w.rng.IntN(24)
+	n, what := w.nodes[w.rng.IntN(len(w.nodes))], w.rng.IntN(26)
 	if w.plan != nil {
-		what = 23
+		what = -1
 	}
 	switch what {
 	case 0, 1, 2, 3:
@@ -18,7 +22,7 @@ func (w *World) diskTrouble(end, pause time.Duration) {
 	case 4, 5:
 		n.slowDown(w.delay(300*time.Millisecond), w.delay(3*time.Second))
 	case 6, 7:
-		n.fill(w.delay(4 * time.Second))
+		n.fill(time.Second + w.delay(6*time.Second))
 	case 8, 9:
 		n.leave(w.delay(8 * time.Second))
 	case 10:
@@ -34,6 +38,8 @@ func (w *World) diskTrouble(end, pause time.Duration) {
 				x.startIn(w.delay(time.Second))
 			}
 		}
+	case 24, 25:
+		w.rot(n)
 	}
 	w.after(w.delay(2*pause), func() { w.diskTrouble(end, pause) })
 }
@@ -125,4 +131,40 @@ func (w *World) isolate(n *node, d time.Duration) {
 			delete(w.blocked, [2]int{x.no, n.no})
 		}
 	})
+}
+
+// rot turns a bit over of what a voter has synced, while it is down: anywhere in a sealed segment, or below what its meta knows to be
+// committed. Of what lies behind that nobody can tell rot from a write that the power cut short. A rotten disk counts as one
+// that was wiped: a majority of voters must be well.
+func (w *World) rot(n *node) {
+	d, bad := n.disk, 1
+	for _, x := range w.nodes {
+		if x != n && (!x.disk.voter || x.disk.rot != 0) {
+			bad++
+		}
+	}
+	if bad > (w.replicas-1)/2 || !d.voter || d.rot != 0 {
+		return
+	}
+	n.kill(false)
+	var sure []placed
+	for _, p := range d.log.marks {
+		if p.End <= min(d.committed, d.synced.End) || len(d.log.marks) > 0 && p.segment != d.log.marks[len(d.log.marks)-1].segment {
+			sure = append(sure, p)
+		}
+	}
+	if len(sure) == 0 {
+		return
+	}
+	p := sure[w.rng.IntN(len(sure))]
+	if w.rng.IntN(2) == 0 { // what a start looks at
+		p = sure[len(sure)-1]
+	}
+	_, offset := persist.SegmentFile(0)
+	at := int64(p.Base) + w.rng.Int64N(int64(p.End-p.Base))
+	if d.fs.Flip(p.file, offset+at-int64(p.segment), uint8(w.rng.IntN(8))) {
+		d.rot = p.End
+		w.storage.rotten++
+	}
+	n.startIn(w.delay(2 * time.Second))
 }

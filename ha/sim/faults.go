@@ -92,7 +92,7 @@ func (w *World) pause(n *node) {
 // comes another identity, which takes the seat over.
 func (w *World) replace(n *node) {
 	for _, x := range w.nodes {
-		if x != n && !x.voter() {
+		if x != n && (!x.voter() || x.disk.rot != 0) {
 			return
 		}
 	}

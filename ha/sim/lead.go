@@ -12,6 +12,7 @@ const (
 	sweepPause = 100 * time.Millisecond
 	hintSweeps = 5
 	roomSweeps = 10
+	roomTime   = 2 * time.Second // so long a disk has had room before that is believed
 )
 
 // writeSoon has the committer write what was appended, and sync it a little later.
@@ -24,6 +25,9 @@ func (n *node) writeSoon() {
 
 func (n *node) commitWrite() {
 	s := n.store
+	if n.reopening {
+		return
+	}
 	err := s.StepWrite()
 	if errors.Is(err, persist.ErrFull) {
 		n.w.storage.full++
@@ -40,6 +44,9 @@ func (n *node) commitWrite() {
 
 func (n *node) commitSync() {
 	s := n.store
+	if n.reopening {
+		return
+	}
 	if !n.sound(s.StepSync()) {
 		return
 	}
@@ -86,7 +93,7 @@ func (n *node) applySoon(incoming bool) {
 
 func (n *node) apply(incoming bool) {
 	s, _ := n.follower(incoming)
-	if s == nil {
+	if s == nil || n.reopening {
 		return
 	}
 	if s.StepApply(); !n.sound(nil) || incoming {
@@ -106,9 +113,26 @@ func (n *node) tellApplied() {
 	}
 }
 
+// tellRoom tells the machine whether the disk has room, if that has changed.
+func (n *node) tellRoom() {
+	full := n.store.NoRoom() || n.incoming != nil && n.incoming.NoRoom()
+	if full {
+		n.roomyAt = n.w.now
+	}
+	if full == n.full || !full && n.w.now-n.roomyAt < roomTime {
+		return
+	}
+	n.full = full
+	n.step(ha.DiskFull{On: full})
+}
+
 // keepHouse does what the store's housekeepers do now and then.
 func (n *node) keepHouse() {
 	n.sweeps++
+	if n.reopening {
+		n.mine(sweepPause, n.keepHouse)
+		return
+	}
 	if in := n.incoming; in != nil && !n.keep(in) {
 		return
 	}

@@ -100,7 +100,7 @@ func (l *ledger) read(w *World, s *persist.Store) error {
 
 // holds says that a power loss now would leave the log up to m, of which [from, m.End) is looked at.
 func (d *disk) holds(from persist.Pos, m persist.Mark) bool {
-	if own, ok := d.log.at(m.End); !ok || own.Sum != m.Sum {
+	if own, ok := d.log.at(m.End); !ok || own.Sum != m.Sum || m.End > d.synced.End {
 		return false
 	}
 	_, offset := persist.SegmentFile(0)
@@ -118,10 +118,14 @@ func (d *disk) holds(from persist.Pos, m persist.Mark) bool {
 func (n *node) found() {
 	d, s, w := n.disk, n.store, n.w
 	was := *d
-	if err := d.log.read(w, s); err != nil {
-		if !n.sound(err) {
+	if err := d.log.read(w, s); err != nil && d.rot != 0 { // of what rotted it knows already
+		d.log = was.log
+		d.log.cut(s.Received())
+		if err := d.log.follow(w, s); !n.sound(err) {
 			return
 		}
+	} else if !n.sound(err) {
+		return
 	}
 	m := s.Meta()
 	d.switching = false
@@ -129,11 +133,16 @@ func (n *node) found() {
 	case r.Damage != nil:
 		w.storage.damaged++
 		var damage *persist.DamageError
-		if errors.As(r.Damage, &damage) && !d.rotten && damage.Pos < was.synced.End {
+		if errors.As(r.Damage, &damage) && d.rot == 0 && damage.Pos < was.synced.End {
 			w.fail("node %d: nothing rotted, its log was synced up to %d, and it finds: %v", n.no, was.synced.End, damage)
 		}
+		for i := range was.log.marks {
+			p := &was.log.marks[i]
+			name, _ := persist.SegmentFile(p.segment)
+			p.file = storeDir + "/damaged/" + name
+		}
 		n.lost = append(n.lost, &was)
-		d.synced = persist.Mark{}
+		d.synced, d.rot = persist.Mark{}, 0
 	case was.switching || was.synced.End <= d.log.start:
 	default:
 		if now, ok := d.log.at(was.synced.End); !ok || now.Sum != was.synced.Sum {

@@ -14,6 +14,8 @@ const (
 	chunkBytes = 8 << 10
 	// resend is when what did not get through is tried again.
 	resend = 100 * time.Millisecond
+	// damagePause is how long after it could not send its log a master does not try to hand over again.
+	damagePause = time.Second
 )
 
 // end is one node's end of a link.
@@ -184,6 +186,10 @@ func (n *node) pump(l ha.Link, e *end) {
 	b, err := s.ReadBatches(f.next, most, nil)
 	if err != nil || len(b) == 0 {
 		n.breakLink(l, fmt.Sprintf("reading at position %d: %v", f.next, err))
+		if n.up && (n.damagedAt == 0 || n.w.now-n.damagedAt >= damagePause) {
+			n.damagedAt = n.w.now
+			n.step(ha.PromoteAsked{})
+		}
 		return
 	}
 	n.fly(l, e, ha.Append{Epoch: f.stream.Epoch, Base: f.next, Commit: n.commitAt, Batches: b}, n.w.delay(4*time.Millisecond))

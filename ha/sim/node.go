@@ -35,6 +35,9 @@ type process struct {
 	work            []ha.Action
 	working         bool // the disk is at it
 	beginning       bool // an epoch, for which the disk has no room
+	reopening       bool // the store is closed, and is to be opened anew
+	full            bool // last told: the disk has no room
+	roomyAt         time.Duration
 	toldEpoch       uint64
 	toldIn          bool
 	writing         bool // the committer is at it
@@ -42,6 +45,7 @@ type process struct {
 	applying        [2]bool
 
 	links     map[ha.Link]*end
+	damagedAt time.Duration // when a replica could not be sent the log last; 0 never
 	listening bool
 	leading   bool
 	answering bool // within Progress.Advanced
@@ -81,6 +85,8 @@ func (n *node) start() {
 	n.connect()
 	b, ok := n.open()
 	if !ok {
+		n.kill(false) // for want of room
+		n.startIn(time.Second)
 		return
 	}
 	n.m = ha.NewNode(ha.Options{Replicas: w.replicas, Addr: n.addr(), Weight: 1, Sync: persist.QuorumDisk, Incarnation: w.rng.Uint64(),
@@ -165,7 +171,10 @@ func (n *node) arm() {
 }
 
 func (n *node) tick() {
-	n.tellApplied()
+	if !n.reopening {
+		n.tellApplied()
+		n.tellRoom()
+	}
 	n.step(ha.Tick{})
 }
 

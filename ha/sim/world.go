@@ -72,7 +72,7 @@ func (e *events) Pop() any {
 func New(seed uint64, n int, weaken ...string) *World {
 	w := &World{rng: rand.New(rand.NewPCG(seed, 1)), arbiter: newArbiter(), replicas: n, weaken: map[string]bool{}, blocked: map[[2]int]bool{}, late: map[[2]int]bool{},
 		wins: map[uint64]win{}, prefix: prefix{sums: map[persist.Pos]uint32{}}, hashes: map[persist.Pos]string{}}
-	w.clients = clients{w: w}
+	w.clients = clients{w: w, names: map[persist.Pos]uint64{}}
 	w.window = persist.Pos(16 << (10 + w.rng.IntN(3)))
 	w.body = make([]byte, 256<<w.rng.IntN(4))
 	_, _ = w.Read(w.body)
