@@ -310,6 +310,8 @@ func (n *Node) considerServing() {
 			c.Initialized, c.Sole = true, persist.ID{}
 			n.ask(askInit, Txn{IfConfig: new(n.view.ConfigVersion), IfMandate: new(n.view.MandateVersion), SetConfig: &c})
 		}
+	case l.commit < l.barrier && l.m.Commit() >= l.barrier: // the answer that the cluster has begun was lost, and the view says it
+		n.progress()
 	case !l.announced:
 		n.announce()
 	case n.disk.applied < l.barrier || n.disk.applied < l.commit || !n.roundDone():

@@ -61,6 +61,26 @@ func TestTheBeginningIsWrittenFirst(t *testing.T) {
 	}
 }
 
+// TestTheBeginningShowsInTheView: if the answer to that transaction is lost, the view says that the cluster has begun, and what a quorum
+// holds is committed although nobody acknowledges anything more.
+func TestTheBeginningShowsInTheView(t *testing.T) {
+	s := newStage(t, voter(), Options{})
+	s.view.Config.Initialized = false
+	s.lead()
+	s.attach(3, 8, 120)
+	s.step(Answered{ID: s.ask.ID, Outcome: Unknown})
+	never[Commit](s)
+	s.view.Config = cluster()
+	s.view.ConfigVersion++
+	s.step(Seen{s.view})
+	s.now += lookPause
+	s.step(Tick{})
+	s.done() // it has asked how things stand
+	if c := want[Commit](s); c.Commit != 120 {
+		t.Errorf("%+v", c)
+	}
+}
+
 // TestASeatsNewHolderStartsFromNothing: what the old one acknowledged does not count once the seat is taken over.
 func TestASeatsNewHolderStartsFromNothing(t *testing.T) {
 	s := newStage(t, voter(), Options{})
