@@ -90,11 +90,11 @@ func (n *Node) seatMoved() {
 	if i := c.Seat(n.disk.meta.NodeID); i < 0 || c.Seats[i].Generation != n.gen {
 		why = "this node's seat was taken over by another: start it with an empty directory"
 	}
-	if why != "" {
+	if why != "" && !n.weak("own-takeover") {
 		n.exit(2, why)
 		return
 	}
-	n.lead.seatsChanged(c)
+	n.lead.seatsChanged(n)
 }
 
 func (n *Node) answered(e Answered) {

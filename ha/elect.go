@@ -19,10 +19,10 @@ func (n *Node) mandated() uint64 {
 func (n *Node) newest() []Member {
 	var out []Member
 	for _, m := range n.view.Members { // in order of Seq
-		if !n.view.Config.isMember(&m.Row) {
+		if !n.view.Config.isMember(&m.Row) && !n.weak("members") {
 			continue
 		}
-		if i := slices.IndexFunc(out, func(o Member) bool { return o.Row.NodeID == m.Row.NodeID }); i >= 0 {
+		if i := slices.IndexFunc(out, func(o Member) bool { return o.Row.NodeID == m.Row.NodeID }); i >= 0 && !n.weak("one-row") {
 			out[i] = m
 		} else {
 			out = append(out, m)
@@ -68,8 +68,13 @@ func (n *Node) freeze(epoch uint64) {
 	}
 	n.phase = freezing
 	n.promise = max(n.promise, epoch)
-	n.do(Sync{})
+	if !n.weak("vote-synced") {
+		n.do(Sync{})
+	}
 	n.do(Promise{n.promise})
+	if n.weak("promise-first") {
+		n.promisedTo(n.promise)
+	}
 }
 
 // froze lets the vote be published.
@@ -97,7 +102,7 @@ func (n *Node) thaw() {
 // votes says whether a row's vote counts for an epoch.
 func (n *Node) votes(r *MemberRow, epoch uint64) bool {
 	c := n.view.Config
-	voter := r.Voter || r.Blank && !c.Initialized || r.NodeID == c.Sole || n.weak("blank-votes")
+	voter := r.Voter || r.Blank && (!c.Initialized || n.weak("blank-votes")) || r.NodeID == c.Sole || n.weak("votes")
 	return r.State == StateFrozen && r.Promised == epoch && voter
 }
 
@@ -136,7 +141,7 @@ func (n *Node) elect() {
 	me := votes[i]
 	below := votes[:0:0]
 	for _, m := range votes {
-		if atLeast(&me.Row, &m.Row) >= 0 || n.weak("longest") {
+		if atLeast(&me.Row, &m.Row) >= 0 || n.weak("longest") || n.weak("position") && me.Row.End >= m.Row.End {
 			below = append(below, m)
 		}
 	}
@@ -212,6 +217,12 @@ func (n *Node) stand(epoch uint64, me Member, quorum []Member) {
 	if v.Mandate == nil {
 		absent := Absent
 		t.IfMandate = &absent
+	}
+	if n.weak("check-config") {
+		t.IfConfig = nil
+	}
+	if n.weak("check-mandate") {
+		t.IfMandate = nil
 	}
 	if !n.weak("check-voters") {
 		for _, m := range quorum {

@@ -112,7 +112,7 @@ func (n *Node) believe(v View) View {
 		old.Config = n.known // another cluster's refuses this node, at its start
 	}
 	n.shown = v
-	if n.behind = setBack(&old, &v); !n.behind {
+	if n.behind = setBack(&old, &v) && !n.weak("set-back"); !n.behind {
 		return v
 	}
 	n.explain(Alarm, "ZooKeeper's data about this cluster was deleted or set back: what is going on goes on, but nobody can be elected: "+

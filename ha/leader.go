@@ -55,11 +55,12 @@ type strange struct {
 
 func (l *leadership) begin(n *Node, epoch uint64) {
 	*l = leadership{epoch: epoch, start: n.disk.received, leaseFrom: n.now, waitTold: n.now, yieldAt: n.now + yieldPause}
-	l.seatsChanged(n.view.Config)
+	l.seatsChanged(n)
 }
 
 // seatsChanged makes room for seats, and forgets what a seat's older holder acknowledged.
-func (l *leadership) seatsChanged(c *Config) {
+func (l *leadership) seatsChanged(n *Node) {
+	c := n.view.Config
 	if l.epoch == 0 {
 		return
 	}
@@ -68,15 +69,15 @@ func (l *leadership) seatsChanged(c *Config) {
 	}
 	for i, s := range c.Seats {
 		if p := &l.peers[i]; p.gen < s.Generation {
-			l.replace(i, s.Generation)
+			l.replace(n, i, s.Generation)
 		}
 	}
 }
 
 // replace drops what is known of a seat's older holders. It leaves their links to time out: they are counted no more.
-func (l *leadership) replace(i int, gen uint64) {
+func (l *leadership) replace(n *Node, i int, gen uint64) {
 	l.peers[i] = peerSeat{gen: gen}
-	if l.m != nil {
+	if l.m != nil && !n.weak("generation") {
 		l.m.Forget(i)
 	}
 }
@@ -212,6 +213,9 @@ func (n *Node) attachReplica(i int, link Link, h Hello) {
 	}
 	end := l.end(n)
 	cut := cutPoint(n.disk.history, end, h.History, h.End)
+	if n.weak("cut-point") {
+		cut = min(end, h.End)
+	}
 	a := Attach{Epoch: l.epoch, Cut: cut, VoterAt: end, Commit: l.commit}
 	if cut < n.disk.start {
 		a.Restart, a.Cut = true, n.disk.start
@@ -225,7 +229,12 @@ func (n *Node) attachReplica(i int, link Link, h Hello) {
 
 // end is how far this node's log is known to go. What is written is streamed before it is synced here: a quorum of replicas may have
 // committed more than the own disk has told of.
-func (l *leadership) end(n *Node) persist.Pos { return max(n.disk.received, l.m.Commit()) }
+func (l *leadership) end(n *Node) persist.Pos {
+	if n.weak("end") {
+		return n.disk.received
+	}
+	return max(n.disk.received, l.m.Commit())
+}
 
 // acked takes an acknowledgement. Only those of voters count, and none of incoming/.
 func (n *Node) acked(i int, f Ack) {
@@ -248,7 +257,7 @@ func (n *Node) acked(i int, f Ack) {
 		p.movedAt = n.now
 	}
 	n.do(Acked{p.link, f.Synced})
-	if f.Incoming || !f.Voter && !n.weak("voters") {
+	if f.Incoming && !n.weak("incoming") || !f.Voter && !n.weak("voters") {
 		return
 	}
 	if !p.attached {
@@ -308,13 +317,17 @@ func (n *Node) considerServing() {
 			l.initing = true
 			c := *n.view.Config
 			c.Initialized, c.Sole = true, persist.ID{}
-			n.ask(askInit, Txn{IfConfig: new(n.view.ConfigVersion), IfMandate: new(n.view.MandateVersion), SetConfig: &c})
+			t := Txn{IfConfig: new(n.view.ConfigVersion), IfMandate: new(n.view.MandateVersion), SetConfig: &c}
+			if n.weak("begun") {
+				t.IfConfig, t.IfMandate = nil, nil
+			}
+			n.ask(askInit, t)
 		}
 	case l.commit < l.barrier && l.m.Commit() >= l.barrier: // the answer that the cluster has begun was lost, and the view says it
 		n.progress()
 	case !l.announced:
 		n.announce()
-	case n.disk.applied < l.barrier || n.disk.applied < l.commit || !n.roundDone():
+	case (n.disk.applied < l.barrier || n.disk.applied < l.commit) && !n.weak("applied") || !n.roundDone():
 	default:
 		l.serving = true
 		n.tell(Info, "Master started: "+n.o.Addr)
@@ -329,8 +342,12 @@ func (n *Node) announce() {
 		return
 	}
 	l.announcing = true
-	n.ask(askAnnounce, Txn{IfMandate: new(n.view.MandateVersion),
-		Announce: &Announcement{NodeID: n.disk.meta.NodeID, Epoch: l.epoch, Addr: n.o.Addr, Admin: n.o.Admin}})
+	t := Txn{IfMandate: new(n.view.MandateVersion),
+		Announce: &Announcement{NodeID: n.disk.meta.NodeID, Epoch: l.epoch, Addr: n.o.Addr, Admin: n.o.Admin}}
+	if n.weak("announce") {
+		t.IfMandate = nil
+	}
+	n.ask(askAnnounce, t)
 }
 
 // announceAgain does so in a new session: with the old one the announcement has gone, or will.

@@ -9,7 +9,7 @@ import "fmt"
 // comeAnew makes another node of this one, if its address has changed. Nothing is written before it has a seat.
 func (n *Node) comeAnew() {
 	m := &n.disk.meta
-	if m.ClusterID.IsZero() || m.ReplAddr == "" || m.ReplAddr == n.o.Addr {
+	if m.ClusterID.IsZero() || m.ReplAddr == "" || m.ReplAddr == n.o.Addr || n.weak("moved") {
 		return
 	}
 	n.former = m.ReplAddr

@@ -101,7 +101,7 @@ func (n *Node) truncated(e Truncated) {
 // too: the disk does them in order.
 func (n *Node) settle() {
 	u := &n.up
-	if u.settled || !u.stalled || u.cuts > 0 || n.disk.meta.Promised < u.epoch {
+	if u.settled || !u.stalled || (u.cuts > 0 || n.disk.meta.Promised < u.epoch) && !n.weak("settled") {
 		return
 	}
 	u.settled = true
@@ -211,8 +211,11 @@ func (n *Node) synced(e Synced) {
 
 // caughtUp has this node vote, or its incoming/ take the store's place, once it holds all that there was when it attached.
 func (n *Node) caughtUp() {
-	u, d := &n.up, &n.disk
-	if u.synced < u.voterAt || u.votes {
+	u, d, rule := &n.up, &n.disk, "caught-up"
+	if u.incoming {
+		rule = "switch"
+	}
+	if u.synced < u.voterAt && !n.weak(rule) || u.votes {
 		return
 	}
 	if u.incoming {
@@ -242,7 +245,7 @@ func (n *Node) sendAck() {
 		return
 	}
 	n.do(Send{u.link, Ack{Epoch: u.epoch, Received: u.received, Synced: u.synced, Applied: n.disk.applied,
-		Voter: n.disk.meta.Voter && !u.incoming, Incoming: u.incoming, Full: u.full}})
+		Voter: n.disk.meta.Voter && (!u.incoming || n.weak("incoming")), Incoming: u.incoming, Full: u.full}})
 }
 
 func (n *Node) tellProgress() {

@@ -28,7 +28,12 @@ func (n *Node) join() bool {
 	}
 	i := c.Seat(n.disk.meta.NodeID)
 	if i < 0 {
-		n.claim(c)
+		if n.seat >= 0 && n.weak("own-takeover") {
+			return true
+		}
+		if !n.weak("claim-epoch") || n.promiseForSeat() {
+			n.claim(c)
+		}
 		return false
 	}
 	if n.seat >= 0 && n.gen != 0 && c.Seats[i].Generation != n.gen {
@@ -116,8 +121,11 @@ func (n *Node) claim(c *Config) {
 		n.exit(2, fmt.Sprintf("all %d seats of the cluster are taken (%s): see `havenmq cluster replace`", c.Replicas, occupants(c)))
 		return
 	}
-	v := n.view.ConfigVersion
-	n.ask(askClaim, Txn{IfConfig: &v, SetConfig: &next})
+	t := Txn{IfConfig: new(n.view.ConfigVersion), SetConfig: &next}
+	if n.weak("claim") {
+		t.IfConfig = nil
+	}
+	n.ask(askClaim, t)
 }
 
 func (n *Node) mySeat(generation uint64) Seat {

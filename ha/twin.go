@@ -57,5 +57,6 @@ func (n *Node) onlyOne() bool {
 // superseded says whether a row is to go because of this node's, m: it is of this process, from a session before, or of a process
 // before, which has not said that it lives.
 func (n *Node) superseded(x, m *Member) bool {
-	return x.Row.NodeID == n.disk.meta.NodeID && x.Name != m.Name && (x.Row.Incarnation == n.o.Incarnation || m.Name != "" && x.Seq < m.Seq)
+	return !n.weak("drop-rows") && x.Row.NodeID == n.disk.meta.NodeID && x.Name != m.Name &&
+		(x.Row.Incarnation == n.o.Incarnation || m.Name != "" && x.Seq < m.Seq)
 }

@@ -175,6 +175,9 @@ func (n *node) read() ha.View {
 		}
 		n.mine(w.delay(200*time.Millisecond), n.look)
 	}
+	if old := n.sights.read; old != nil && n.torn {
+		v.Mandate, v.MandateVersion = old.Mandate, old.MandateVersion
+	}
 	n.sights.read = &v
 	return v
 }

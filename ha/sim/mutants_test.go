@@ -6,19 +6,36 @@ import (
 	"testing"
 )
 
-var mutantSeeds = flag.Int("mutants", 200, "how many runs may pass before a mutant is noticed")
+var mutantSeeds = flag.Int("mutants", 500, "how many runs may pass before a mutant is noticed")
 
 // mutants are the rules that are left out, one at a time or two of which one covers the other, and how an invariant that then does not hold begins.
 var mutants = []struct{ rules, breaks string }{
 	{"quorum", ""},
 	{"longest", ""},
+	{"position", ""},
 	{"initialized", ""},
+	{"begun", ""},
 	{"blank-votes", ""},
+	{"votes", ""},
 	{"promise", ""},
+	{"promise-first", ""},
 	{"barrier", ""},
 	{"voters", ""},
+	{"incoming", ""},
+	{"settled", ""},
+	{"switch", ""},
+	{"cut-point", ""},
+	{"end", ""},
+	{"written", ""},
+	{"applied", ""},
 	{"round", ""},
+	{"announce", ""},
 	{"lease", ""},
+	{"generation", ""},
+	{"check-mandate", ""},
+	{"check-voters+check-config", ""},
+	{"one-row+drop-rows", ""},
+	{"claim", ""},
 }
 
 // TestMutants leaves rules out: some run must notice that what was confirmed is lost, or worse.

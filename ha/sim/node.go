@@ -17,6 +17,7 @@ type node struct {
 	up      bool
 	session uint64        // with the arbiter
 	offline bool          // cannot reach the arbiter
+	torn    bool          // reads everything of the arbiter but the epoch
 	slow    time.Duration // what the disk takes at most; 0 the usual
 	awayTo  time.Duration // it does not start before
 	process

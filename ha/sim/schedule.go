@@ -101,6 +101,7 @@ func (w *World) mend() {
 		n.slow, n.awayTo = 0, 0
 		n.disk.setFull(false)
 		n.disk.fs.Fuse(0)
+		n.torn = false
 		n.setOffline(false)
 		n.resume()
 		n.startIfDown()
@@ -226,6 +227,17 @@ func (w *World) others(but ...*node) (rest []*node) {
 		}
 	}
 	return rest
+}
+
+// lose gives a node an empty disk and starts it at once; nobody remembers its session.
+func (w *World) lose(n *node) {
+	session := n.session
+	w.faults.wipes++
+	n.kill(true)
+	w.arbiter.expire(session)
+	w.changed()
+	n.wipe()
+	n.start()
 }
 
 // press has clients ask a master for much at once.

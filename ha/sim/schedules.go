@@ -22,6 +22,10 @@ var schedules = []schedule{
 	{"stopped while it opens", 3, stoppedOpening},
 	{"a stopped candidate", 3, stoppedCandidate},
 	{"a deaf master", 3, deafMaster},
+	{"a laggard", 3, laggard},
+	{"a wiped voter", 3, wipedVoter},
+	{"a wiped voter's row", 3, wipedRow},
+	{"a wiped promise", 3, wipedPromise},
 }
 
 // lateFrames: a replica attaches to its master again while the others give that up; before the ATTACH arrives it has voted for another. What
@@ -150,5 +154,80 @@ func deafMaster(w *World, c *cast) []stage {
 			w.apart(c.master, w.others(c.master)...)
 		}},
 		{w.in(w.delay(stageTime)), w.mend},
+	}
+}
+
+// laggard: of two replicas one has all that is committed, and stops when it has voted; the other one must not win without it.
+func laggard(w *World, c *cast) []stage {
+	return []stage{
+		{c.steady(w), func() {
+			w.late[[2]int{c.master.no, c.second.no}] = true
+			w.press(c.master, 10)
+		}},
+		{w.in(300 * time.Millisecond), func() { c.master.kill(w.rng.IntN(2) == 0) }},
+		{w.shows(&c.first, ha.StateFrozen), func() { c.first.pause(2*time.Second + w.delay(pauseMost)) }},
+		{w.in(w.delay(stageTime)), w.mend},
+	}
+}
+
+// wipedVoter: one of two that hold what is committed loses its disk, and the other one is down; who is left lacks it.
+func wipedVoter(w *World, c *cast) []stage {
+	return []stage{
+		{c.steady(w), func() {
+			w.late[[2]int{c.master.no, c.second.no}] = true
+			w.press(c.master, 10)
+		}},
+		{w.in(w.delay(600 * time.Millisecond)), func() {
+			w.lose(c.first)
+			c.master.kill(w.rng.IntN(2) == 0)
+		}},
+		{w.in(stageTime - time.Second), w.mend},
+	}
+}
+
+// wipedRow: two have voted, and one of them stops before it asks for the epoch; the other loses its disk, and comes back to the old
+// master, which it knows nothing against. The vote that it has forgotten must not elect.
+func wipedRow(w *World, c *cast) []stage {
+	var candidate *node
+	return []stage{
+		{c.steady(w), func() {
+			w.apart(c.master, c.first, c.second)
+			w.press(c.master, 5)
+		}},
+		{stands(&candidate, &c.first, &c.second), func() {
+			other := c.first
+			if other == candidate {
+				other = c.second
+			}
+			candidate.pause(time.Second + w.delay(time.Second))
+			w.lose(other)
+			w.together(c.master, other)
+		}},
+		{w.in(pauseMost), w.mend},
+	}
+}
+
+// wipedPromise: another is elected, and who has voted for it loses its disk and takes its seat anew. The old master, which has not heard of
+// the epoch, must not count it.
+func wipedPromise(w *World, c *cast) []stage {
+	var won *node
+	return []stage{
+		{c.steady(w), func() {
+			c.master.setOffline(true)
+			w.apart(c.master, c.first, c.second)
+			w.press(c.master, 5)
+		}},
+		{w.elects(&won, &c.first, &c.second), func() {
+			other := c.first
+			if other == won {
+				other = c.second
+			}
+			c.master.torn = true
+			c.master.setOffline(false)
+			w.lose(other)
+			w.apart(won, other)
+			w.together(c.master, other)
+		}},
+		{w.in(pauseMost), w.mend},
 	}
 }

@@ -100,6 +100,9 @@ func (w *World) decided(n *node, x *ha.Txn, before *ha.Config) {
 	if m := x.SetMandate; m != nil {
 		w.elected(m)
 	}
+	if a := x.Announce; a != nil && a.Epoch < w.newest {
+		w.fail("I2: the master of epoch %d announces itself, and epoch %d was won", a.Epoch, w.newest)
+	}
 }
 
 // configured holds I2 of seats: their generations never go back, and one of them has one holder.
