@@ -70,6 +70,7 @@ func (s *stage) drainAll() {
 			s.fail("%s", p)
 		}
 	}
+	s.loads = nil
 }
 
 // sameLogs compares the logs of all nodes over what all of them must have.

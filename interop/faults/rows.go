@@ -1,7 +1,9 @@
 package main
 
 import (
+	"encoding/json"
 	"errors"
+	"fmt"
 	"path"
 	"strings"
 	"time"
@@ -13,6 +15,18 @@ import (
 type rows struct {
 	conn *zk.Conn
 	path string // zkPath/brokerName
+}
+
+// epochRow is the newest epoch.
+type epochRow struct {
+	Epoch uint64 `json:"epoch"`
+	Addr  string `json:"repl_addr"`
+}
+
+// memberRow is what a node says of itself.
+type memberRow struct {
+	Addr  string `json:"repl_addr"`
+	State string `json:"state"`
 }
 
 // mute keeps the client's lines out of the report.
@@ -33,6 +47,34 @@ func (s *stage) openRows() *rows {
 }
 
 func (r *rows) close() { r.conn.Close() }
+
+// changed returns a channel that tells the next change of a row, and what it is now.
+func (r *rows) changed(name string) (text []byte, next <-chan zk.Event, err error) {
+	text, _, next, err = r.conn.GetW(r.path + "/" + name)
+	return text, next, err
+}
+
+// member is the name of a node's row.
+func (r *rows) member(n *node) (string, error) {
+	names, _, err := r.conn.Children(r.path + "/members")
+	if err != nil {
+		return "", err
+	}
+	for _, name := range names {
+		text, _, err := r.conn.Get(path.Join(r.path, "members", name))
+		if err != nil {
+			return "", err
+		}
+		var row memberRow
+		if err := json.Unmarshal(text, &row); err != nil {
+			return "", fmt.Errorf("%s: %w", name, err)
+		}
+		if row.Addr == n.addr+":61619" {
+			return "members/" + name, nil
+		}
+	}
+	return "", fmt.Errorf("%s has no row", n.host.name)
+}
 
 // deleteAll removes the rows, as `deleteall` of zkCli.sh does. The nodes write theirs again meanwhile.
 func (r *rows) deleteAll() error {

@@ -54,7 +54,8 @@ type stage struct {
 	ctx      context.Context
 	c        *cluster
 	master   *node
-	loads    []*load
+	loads    []*load // that are not drained yet
+	made     int     // loads so far
 	problems []string
 	gaps     []time.Duration // without service, of each failover that replaced saw
 	row      *row
@@ -265,8 +266,9 @@ func (s *stage) loadOf(size int) *load {
 	for _, n := range s.c.nodes {
 		addrs = append(addrs, n.addr)
 	}
-	l := startLoad(s.ctx, fmt.Sprintf("s%d-%d", s.row.number, len(s.loads)), addrs, size)
+	l := startLoad(s.ctx, fmt.Sprintf("s%d-%d", s.row.number, s.made), addrs, size)
 	s.loads = append(s.loads, l)
+	s.made++
 	s.must(until(20*time.Second, "every protocol's messages are confirmed and received", func() bool {
 		confirmed, received := l.counts()
 		return confirmed > 150 && received > 50

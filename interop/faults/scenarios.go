@@ -21,6 +21,8 @@ var scenarios = []*scenario{
 	{number: 16, title: "packets to the master alone are lost", expected: "failover, the old master is not elected again", short: true, run: deafMaster},
 	{number: 17, title: "packets from the master alone are lost", expected: "failover in less than 2.5 s", short: true, run: deafReplicas},
 	{number: 18, title: "the master stands still for 0.5 s, 5 s, 60 s", expected: "0.5 s: nothing; else another, the old one confirms nothing any more", short: true, run: pauseMaster},
+	{number: 19, title: "the elected one is stopped before its epoch's beginning is on a quorum", expected: "the next epoch is elected; it wakes, steps down, never opens a port", short: true, run: stopWinner},
+	{number: 20, title: "who would win is stopped, or killed, between its vote and the election", expected: "the other one is elected after election_wait, 1 s", short: true, fresh: true, run: stopCandidate},
 	{number: 21, title: "a replica's disk is full", expected: "the others serve; with room again it catches up by itself", short: true, options: nodeOptions{volume: smallVolume, logSize: "1mb"}, run: fullReplica},
 	{number: 22, title: "the master's disk is full", expected: "producers are refused and consumers drain, or another takes over", short: true, options: nodeOptions{volume: smallVolume, logSize: "1mb"}, run: fullMaster},
 	{number: 23, title: "a sync fails once, on the master and on a replica", expected: "the process ends; failover; nothing unsynced was confirmed", short: true, run: brokenSync},
