@@ -15,7 +15,7 @@ type view struct {
 	attempts uint32
 	inFlight bool
 	returned bool
-	reason   string
+	note     *grant
 }
 
 // look reads up to max entries of q with seq >= from, in order: what is committed in the store, and what only memory
@@ -81,10 +81,7 @@ func (q *queue) join(list []view, stored []persist.Entry) []view {
 			list[j].msg = m
 			continue
 		}
-		v := view{seq: x.Seq, msg: m, attempts: x.Attempts, returned: x.Attempts > 0}
-		if g := readNote(x.Note); g != nil {
-			v.reason = g.reason
-		}
+		v := view{seq: x.Seq, msg: m, attempts: x.Attempts, returned: x.Attempts > 0, note: readNote(x.Note)}
 		list = append(list, v)
 	}
 	slices.SortFunc(list, func(a, b view) int { return compare(uint64(a.seq), uint64(b.seq)) })
@@ -102,7 +99,7 @@ func (q *queue) purgedSince(s persist.Seq) bool {
 func (q *queue) inMemory(from persist.Seq, max int) (list []view) {
 	add := func(e *entry) {
 		if e.seq >= from {
-			list = append(list, view{e.seq, e.msg, e.attempts, e.state == stateFlight, e.returned, e.DeadReason()})
+			list = append(list, view{e.seq, e.msg, e.attempts, e.state == stateFlight, e.returned, e.grant})
 		}
 	}
 	for i := range q.lanes {
@@ -226,7 +223,7 @@ func (w *browser) hand(list []view) bool {
 			return false
 		}
 		s.handed++
-		s.client.mail.put(s.client, &Delivery{Sub: s.id, Message: v.msg, Attempts: v.attempts, Returned: v.returned})
+		s.client.mail.put(s.client, &Delivery{Sub: s.id, Message: v.msg, Attempts: v.attempts, Returned: v.returned, note: v.note})
 	}
 	return true
 }
@@ -248,8 +245,9 @@ func (b *Broker) Browse(d Destination, cursor string, max int) (BrowsePage, erro
 	}
 	page := BrowsePage{Messages: make([]BrowsedMessage, 0, len(list))}
 	for _, v := range list {
+		reason, origin := v.note.why()
 		page.Messages = append(page.Messages, BrowsedMessage{Cursor: writeCursor(v.seq), Message: v.msg, Priority: v.seq.Priority(),
-			Attempts: v.attempts, Durable: v.msg.Durable, InFlight: v.inFlight, Reason: v.reason})
+			Attempts: v.attempts, Durable: v.msg.Durable, InFlight: v.inFlight, Reason: reason, Origin: origin})
 	}
 	if next != 0 {
 		page.Next = writeCursor(next)

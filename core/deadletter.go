@@ -11,14 +11,15 @@ const (
 
 // burial is an entry in stateLimbo: out of its queue's lists, not yet with the dead letters.
 type burial struct {
-	e      *entry
-	reason string
+	e       *entry
+	reason  string
+	epitaph *grant // what its entry among the dead letters says; nil until it is buried
 }
 
 // die sends an entry that is in no list to the dead letters, once its queue is let go.
 func (q *queue) die(e *entry, reason string) {
 	e.state = stateLimbo
-	q.dead = append(q.dead, burial{e, reason})
+	q.dead = append(q.dead, burial{e: e, reason: reason})
 }
 
 // funeral is what died in one queue.
@@ -115,6 +116,7 @@ func (from *queue) buryInto(to *queue, dead []burial, w *writer) (end persist.Po
 	b := from.b
 	var moved []burial
 	var seqs []persist.Seq
+	var epitaph *grant // the last one's: the next one's is mostly the same
 	for _, d := range dead {
 		e := d.e
 		if e.state != stateLimbo || from.closed || e.seq.Counter() <= from.laneOf(e).purged {
@@ -131,9 +133,11 @@ func (from *queue) buryInto(to *queue, dead []burial, w *writer) (end persist.Po
 			from.bytes -= min(from.bytes, uint64(e.sizeBytes))
 		}
 		from.buried++
+		epitaph = from.epitaph(d, epitaph)
+		d.epitaph = epitaph
 		s := to.nextSeq(e.seq.Priority())
 		if e.logged() {
-			w.unit.Move(from.id, e.seq, persist.Target{Queue: to.id, Seq: s, Note: makeReason(d.reason).note}, []byte(d.reason))
+			w.unit.Move(from.id, e.seq, persist.Target{Queue: to.id, Seq: s, Note: d.epitaph.note}, []byte(d.reason))
 		}
 		moved, seqs = append(moved, d), append(seqs, s)
 	}
@@ -152,6 +156,18 @@ func (from *queue) buryInto(to *queue, dead []burial, w *writer) (end persist.Po
 	return end, err
 }
 
+// epitaph says why d died, and where: a dead letter that dies again keeps where it died first.
+func (from *queue) epitaph(d burial, like *grant) *grant {
+	origin := from.dest
+	if _, first := d.e.grant.why(); !first.IsZero() {
+		origin = first
+	}
+	if like != nil && like.reason == d.reason && like.origin == origin {
+		return like
+	}
+	return makeReason(d.reason, origin)
+}
+
 // receive takes a dead letter in.
 func (q *queue) receive(d burial, s persist.Seq, end persist.Pos) {
 	old := d.e
@@ -161,7 +177,7 @@ func (q *queue) receive(d burial, s persist.Seq, end persist.Pos) {
 		return
 	}
 	q.depth++
-	e := &entry{q: q, msg: old.msg, grant: makeReason(d.reason), seq: s, pos: old.pos, sizeBytes: old.sizeBytes, share: old.sizeBytes, returned: true}
+	e := &entry{q: q, msg: old.msg, grant: d.epitaph, seq: s, pos: old.pos, sizeBytes: old.sizeBytes, share: old.sizeBytes, returned: true}
 	if !e.logged() {
 		q.take(e)
 		q.makeReady(e)

@@ -27,7 +27,7 @@ func TestExpiredDurableIsADeadLetterAndOthersAreGone(t *testing.T) {
 	r.sleep(5000)
 	p.consume(1, dlq, 10)
 	got := p.want("1")
-	if reason := got[0].Tag.DeadReason(); reason != ReasonExpired {
+	if reason := got[0].DeadReason(); reason != ReasonExpired {
 		t.Error(reason)
 	}
 	if s := r.b.Stats(); s.Expired != 2 || s.DeadLettered[ReasonExpired] != 1 {
@@ -39,6 +39,62 @@ func TestExpiredDurableIsADeadLetterAndOthersAreGone(t *testing.T) {
 	p = r.connect("")
 	p.consume(1, dlq, 10)
 	p.want("1")
+}
+
+// TestOriginOfDeadLetters follows letters from a queue and from a subscription to a grave of their own, and on from there.
+func TestOriginOfDeadLetters(t *testing.T) {
+	grave := queueOf("grave")
+	r := newRig(t, func(o *Options) {
+		o.Policies = []Policy{{Pattern: queueOf("q"), DeadLetter: grave}, {Pattern: topicOf(">"), DeadLetter: grave}}
+	})
+	p := r.connect("p")
+	p.consume(1, queueOf("q"), 10)
+	p.consume(2, topicOf("news.*"), 10, func(s *SubscribeRequest) { s.Durable, s.Name = true, "n" })
+	p.publish(queueOf("q"), "1")
+	p.publish(queueOf("q"), "2", volatile)
+	p.publish(topicOf("news.a"), "3")
+	p.settleAs(Rejected, p.want("1 2 3")...)
+	origins := map[string]Destination{"1": queueOf("q"), "2": queueOf("q"), "3": topicOf("news.*")}
+	look := func(d Destination, reason string) {
+		t.Helper()
+		page, err := r.b.Browse(d, "", 10)
+		if err != nil || len(page.Messages) != 3 {
+			t.Fatalf("%+v, %v", page, err)
+		}
+		b := r.connect("b")
+		b.consume(9, d, 10, func(s *SubscribeRequest) { s.Browse = true })
+		seen := b.take()
+		for i := range 3 {
+			if m := page.Messages[i]; m.Origin != origins[string(m.Message.Bare)] || m.Reason != reason {
+				t.Errorf("%s is browsed as %q from %v", m.Message.Bare, m.Reason, m.Origin)
+			}
+			if d := &seen[i]; d.Origin() != origins[string(d.Message.Bare)] || d.DeadReason() != reason {
+				t.Errorf("%s is shown as %q from %v", d.Message.Bare, d.DeadReason(), d.Origin())
+			}
+		}
+		b.close()
+	}
+	look(grave, ReasonRejected)
+	p.consume(3, grave, 10)
+	p.settleAs(Rejected, p.take()...) // once more
+	look(dlq, ReasonRejected)
+	r.stop()
+	p = r.connect("p")
+	p.consume(4, dlq, 10)
+	letters := p.take()
+	if len(letters) != 2 {
+		t.Errorf("after a restart: %q", bodiesOf(letters))
+	}
+	for _, d := range letters {
+		if d.Origin() != origins[string(d.Message.Bare)] || d.DeadReason() != ReasonRejected {
+			t.Errorf("after a restart %s comes as %q from %v", d.Message.Bare, d.DeadReason(), d.Origin())
+		}
+	}
+	p.publish(queueOf("other"), "x")
+	p.consume(5, queueOf("other"), 1)
+	if d := p.want("x"); d[0].DeadReason() != "" || !d[0].Origin().IsZero() {
+		t.Error("the living have no origin")
+	}
 }
 
 // The queue is looked at when the first wakes; that must not make it forget the second.

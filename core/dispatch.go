@@ -87,7 +87,7 @@ func (q *queue) choose(e *entry) *subscription {
 // hand gives e to s, whose credit was taken.
 func (q *queue) hand(s *subscription, e *entry) {
 	q.unready(e)
-	d := Delivery{Sub: s.id, Tag: e, Message: e.msg, Seq: uint64(e.seq), Attempts: e.attempts, Returned: e.returned, auto: s.auto}
+	d := Delivery{Sub: s.id, Tag: e, Message: e.msg, Seq: uint64(e.seq), Attempts: e.attempts, Returned: e.returned, auto: s.auto, note: e.grant}
 	q.dress(s, e, &d)
 	e.state, e.sub, e.returned = stateFlight, s, true
 	s.flight.pushBack(e)

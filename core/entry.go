@@ -38,14 +38,6 @@ type entry struct {
 	share      uint32 // of its message's bytes: they are shared by the queues that took it
 }
 
-// DeadReason says why a dead letter is one; "" for other deliveries. It never changes while a delivery lasts.
-func (e *entry) DeadReason() string {
-	if e == nil || e.grant == nil {
-		return ""
-	}
-	return e.grant.reason
-}
-
 // Source is the queue that a delivery comes from: a dead letter's or a virtual topic's message has another To. It is zero
 // for deliveries of topics. It never changes.
 func (e *entry) Source() Destination {

@@ -11,18 +11,21 @@ import (
 //
 //	note: 0x01 flags id…    flags: QoS in bits 0–1, bit 2 asRetain, bit 3 retained; ids as uvarints
 //	      0x02 reason…
+//	      0x03 kind name(string) reason…    where it died: a queue, or a durable subscription's topic
 type grant struct {
 	qos      uint8
 	asRetain bool
 	retained bool
 	ids      []uint32
 	reason   string
+	origin   Destination
 	note     []byte
 }
 
 const (
 	noteGrant  = 1
-	noteReason = 2
+	noteReason = 2 // of an origin whose name is too long
+	noteOrigin = 3
 )
 
 // maxFilterIDs bounds the identifiers of one grant, so that its note fits.
@@ -55,15 +58,40 @@ func makeGrant(qos uint8, asRetain, retained bool, ids []uint32) *grant {
 	return g
 }
 
-func makeReason(reason string) *grant {
+func makeReason(reason string, origin Destination) *grant {
 	reason = reason[:min(len(reason), persist.MaxNoteBytes-1)]
-	return &grant{reason: reason, note: append([]byte{noteReason}, reason...)}
+	note := append(appendString([]byte{noteOrigin, byte(origin.Kind)}, origin.Name), reason...)
+	if origin.IsZero() || len(note) > persist.MaxNoteBytes {
+		return &grant{reason: reason, note: append([]byte{noteReason}, reason...)}
+	}
+	return &grant{reason: reason, origin: origin, note: note}
+}
+
+// readReason reads a noteOrigin behind its first byte; nil is none.
+func readReason(b []byte) *grant {
+	r := reader{b: b}
+	origin := Destination{Kind(r.byte()), r.string(persist.MaxNoteBytes)}
+	if r.bad || origin.IsZero() || origin.Kind > TempTopic {
+		return nil
+	}
+	return makeReason(string(r.b), origin)
+}
+
+// why says that it is a dead letter's: nil is nobody's.
+func (g *grant) why() (reason string, origin Destination) {
+	if g == nil {
+		return "", Destination{}
+	}
+	return g.reason, g.origin
 }
 
 // readNote is the inverse; what it does not know is no grant.
 func readNote(note []byte) *grant {
 	if len(note) >= 1 && note[0] == noteReason {
-		return makeReason(string(note[1:]))
+		return makeReason(string(note[1:]), Destination{})
+	}
+	if len(note) >= 1 && note[0] == noteOrigin {
+		return readReason(note[1:])
 	}
 	if len(note) < 2 || note[0] != noteGrant || note[1] > 15 {
 		return nil

@@ -173,5 +173,19 @@ type Delivery struct {
 	Drained  bool     // no message: the credit that OpCredit asked to drain is used up or dropped
 	Used     uint64   // Drained: deliveries since the subscription began; the dropped credit counts as used
 
-	auto bool // it is settled when Poll hands it over
+	auto bool   // it is settled when Poll hands it over
+	note *grant // its entry's
+}
+
+// DeadReason says why a dead letter is one; "" for other deliveries.
+func (d *Delivery) DeadReason() string {
+	reason, _ := d.note.why()
+	return reason
+}
+
+// Origin says where a dead letter died: a queue, or the topic of a durable subscription, with its wildcards. It is zero
+// for other deliveries, and where the name was too long to be kept.
+func (d *Delivery) Origin() Destination {
+	_, origin := d.note.why()
+	return origin
 }

@@ -133,8 +133,8 @@ func TestSixRedeliveriesThenDead(t *testing.T) {
 	p.want("")
 	p.consume(2, queueOf(defaultDeadLetter), 10)
 	got := p.want("a")
-	if got[0].Tag.DeadReason() != ReasonRedelivery || got[0].Attempts != 0 || got[0].Message.To != queueOf("q") {
-		t.Errorf("%+v %q", got[0], got[0].Tag.DeadReason())
+	if got[0].DeadReason() != ReasonRedelivery || got[0].Attempts != 0 || got[0].Message.To != queueOf("q") {
+		t.Errorf("%+v %q", got[0], got[0].DeadReason())
 	}
 	if e := r.eventsOf(EventDeadLetter); len(e) != 1 || e[0].Subject != "queue://q" || e[0].Count != 1 {
 		t.Errorf("%+v", e)
@@ -143,8 +143,8 @@ func TestSixRedeliveriesThenDead(t *testing.T) {
 	r.stop()
 	p = r.connect("")
 	p.consume(2, queueOf(defaultDeadLetter), 10)
-	if got := p.want("a"); got[0].Tag.DeadReason() != ReasonRedelivery || got[0].Attempts != 0 {
-		t.Errorf("after a restart: %+v %q", got[0], got[0].Tag.DeadReason())
+	if got := p.want("a"); got[0].DeadReason() != ReasonRedelivery || got[0].Attempts != 0 {
+		t.Errorf("after a restart: %+v %q", got[0], got[0].DeadReason())
 	}
 	if i := r.queue("q"); i.Depth != 0 {
 		t.Errorf("%+v", i)

@@ -115,9 +115,19 @@ func TestNoteRoundTrip(t *testing.T) {
 	if len(many.bytes()) > persist.MaxNoteBytes {
 		t.Errorf("%d bytes", len(many.bytes()))
 	}
-	long := makeReason(strings.Repeat("x", 10_000))
+	long := makeReason(strings.Repeat("x", 10_000), queueOf("q"))
 	if len(long.bytes()) > persist.MaxNoteBytes || readNote(long.bytes()).reason != long.reason {
 		t.Error("a long reason")
+	}
+	from := makeReason("expired", topicOf("news.>"))
+	if got := readNote(from.bytes()); got == nil || got.reason != "expired" || got.origin != topicOf("news.>") || !bytes.Equal(got.note, from.note) {
+		t.Errorf("%+v, then %+v", from, got)
+	}
+	for _, n := range []int{4080, 4090, 5000, MaxNameBytes} {
+		g := makeReason("expired", queueOf(strings.Repeat("x", n)))
+		if got := readNote(g.bytes()); len(g.bytes()) > persist.MaxNoteBytes || got.reason != "expired" || got.origin != g.origin || g.origin.IsZero() != (n > 4080) {
+			t.Errorf("a name of %d bytes: %q from %d", n, got.reason, len(got.origin.Name))
+		}
 	}
 	if (*grant)(nil).bytes() != nil {
 		t.Error("no grant has a note")
@@ -161,7 +171,8 @@ func FuzzContent(f *testing.F) {
 
 func FuzzNote(f *testing.F) {
 	f.Add(makeGrant(2, true, false, []uint32{1, 300}).note)
-	f.Add(makeReason("expired").note)
+	f.Add(makeReason("expired", Destination{}).note)
+	f.Add(makeReason("expired", topicOf("news.>")).note)
 	f.Fuzz(func(t *testing.T, b []byte) {
 		if g := readNote(b); g != nil && len(b) <= persist.MaxNoteBytes && readNote(g.note) == nil {
 			t.Errorf("%x cannot be read again", g.note)

@@ -92,13 +92,14 @@ type ClientInfo struct {
 
 // BrowsedMessage is one message as Browse shows it.
 type BrowsedMessage struct {
-	Cursor   string   `json:"cursor"`
-	Message  *Message `json:"-"`
-	Priority uint8    `json:"priority"`
-	Attempts uint32   `json:"attempts"`
-	Durable  bool     `json:"durable"`
-	InFlight bool     `json:"inFlight"`
-	Reason   string   `json:"reason,omitempty"` // why it is a dead letter
+	Cursor   string      `json:"cursor"`
+	Message  *Message    `json:"-"`
+	Priority uint8       `json:"priority"`
+	Attempts uint32      `json:"attempts"`
+	Durable  bool        `json:"durable"`
+	InFlight bool        `json:"inFlight"`
+	Reason   string      `json:"reason,omitempty"` // why it is a dead letter
+	Origin   Destination `json:"-"`                // where it died; zero is not known
 }
 
 // BrowsePage is some of a queue's messages, and where the next page begins: "" when there is none.

@@ -84,7 +84,11 @@ func TestAMQPReleasedComesBackAndRejectedIsADeadLetter(t *testing.T) {
 		t.Fatal(err)
 	}
 	dlq := c.receiver("queue://ActiveMQ.DLQ", nil)
-	if err := dlq.AcceptMessage(c.ctx, c.receiveFrom(dlq, "x")); err != nil {
+	m = c.receiveFrom(dlq, "x")
+	if notes := fmt.Sprint(m.DeliveryAnnotations); notes != "map[x-opt-dead-letter-reason:rejected x-opt-original-destination:queue://orders]" {
+		t.Errorf("delivery-annotations: %s", notes)
+	}
+	if err := dlq.AcceptMessage(c.ctx, m); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -25,6 +25,7 @@ type BrowsedMessage struct {
 	Attempts      uint32         `json:"attempts"`
 	InFlight      bool           `json:"inFlight"`
 	Reason        string         `json:"reason,omitempty"`
+	Origin        string         `json:"origin,omitempty"` // where a dead letter died
 	Properties    map[string]any `json:"properties,omitempty"`
 	Kind          string         `json:"kind"` // "text", "bytes", "json", "none"
 	Text          *string        `json:"text,omitempty"`
@@ -70,7 +71,7 @@ func (s *Server) browse(r *http.Request, d core.Destination) (any, error) {
 func shown(b *core.BrowsedMessage) BrowsedMessage {
 	m := b.Message
 	out := BrowsedMessage{To: m.To.String(), Priority: b.Priority, Durable: b.Durable, Attempts: b.Attempts,
-		InFlight: b.InFlight, Reason: b.Reason, TimestampMs: m.TimestampMs, ExpiresMs: m.ExpiresMs, Kind: "none"}
+		InFlight: b.InFlight, Reason: b.Reason, Origin: b.Origin.String(), TimestampMs: m.TimestampMs, ExpiresMs: m.ExpiresMs, Kind: "none"}
 	c, err := m.Content()
 	if err != nil {
 		out.Unreadable = err.Error()

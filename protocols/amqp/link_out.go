@@ -259,8 +259,8 @@ func (k *sender) deliver(d *core.Delivery) {
 		return
 	}
 	p := parked{link: k, send: sendingOf(d, s.conn.nowMs), tag: d.Tag}
-	var err error
-	if p.rest, err = bareOf(d.Message); err != nil || k.maxBytes > 0 && uint64(len(p.rest)+headerBytes(&p.send)) > k.maxBytes {
+	bare, err := bareOf(d.Message)
+	if p.rest = withNotes(bare, d); err != nil || k.maxBytes > 0 && uint64(len(p.rest)+headerBytes(&p.send)) > k.maxBytes {
 		k.settle(d, core.Rejected) // it goes to the dead letters, so that it blocks nobody
 		mark(k)
 		return

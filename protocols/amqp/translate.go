@@ -21,6 +21,8 @@ const (
 	annotationPrefix  = "x-opt-delivery-"
 	annotationReplyTo = "x-opt-jms-reply-to"
 	annotationDest    = "x-opt-jms-dest"
+	annotationOrigin  = "x-opt-original-destination" // delivery-annotations of a dead letter: where it died, and why
+	annotationReason  = "x-opt-dead-letter-reason"
 	propertyDupID     = "_AMQ_DUPL_ID"
 )
 

@@ -21,6 +21,19 @@ func bareOf(m *core.Message) ([]byte, error) {
 	return appendContent(make([]byte, 0, 256+len(c.Body)), m, c), nil
 }
 
+// withNotes puts the delivery-annotations of a dead letter in front of its message; they end at the next hop (3.2.2).
+func withNotes(bare []byte, d *core.Delivery) []byte {
+	reason, origin := d.DeadReason(), d.Origin()
+	if reason == "" {
+		return bare
+	}
+	notes := pairs{{symbol(annotationReason), reason}}
+	if !origin.IsZero() {
+		notes = append(notes, pair{symbol(annotationOrigin), origin.String()})
+	}
+	return append(appendMap(nil, kindDeliveryNotes, notes), bare...)
+}
+
 // fieldsOf are the fields of an AMQP message that the common model carries as properties.
 type fieldsOf struct {
 	contentEncoding string

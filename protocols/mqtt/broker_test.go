@@ -1,6 +1,7 @@
 package mqtt
 
 import (
+	"fmt"
 	"testing"
 
 	"github.com/mochi-mqtt/server/v2/packets"
@@ -128,6 +129,12 @@ func TestQueueAndDeadLetters(t *testing.T) {
 		}
 		b.hangUp(core.ErrKicked)
 	}
+	e, _ := w.connect(level5, "id=e clean")
+	e.subscribe("$queue/ActiveMQ/DLQ", "qos=1")
+	if got := fmt.Sprint(e.hear(packets.Publish).Properties.User); got != "[{dlqDeliveryFailureCause delivered too often} {original-destination $queue/o/p}]" {
+		t.Errorf("user properties: %s", got)
+	}
+	e.hangUp(core.ErrKicked)
 	d, _ := w.connect(level311, "id=d clean")
 	d.subscribe("$queue/ActiveMQ/DLQ", "qos=1")
 	d.want("$queue/ActiveMQ/DLQ x")

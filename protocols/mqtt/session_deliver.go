@@ -105,6 +105,7 @@ func (s *session) packet(d *core.Delivery, id uint16) (p Packet, ok bool) {
 	p.retain = d.Retained || d.AsRetain && m.Retain // [MQTT-3.3.1-12] [MQTT-3.3.1-13]
 	var err error
 	p.props, p.payload, err = partsOf(m, s.wire.version)
+	p.props = withNotes(p.props, d)
 	if p.topic == nil || err != nil {
 		return p, false
 	}

@@ -29,6 +29,8 @@ const (
 	userGroupID       = "JMSXGroupID"
 	userGroupSequence = "JMSXGroupSeq"
 	userDupID         = "_AMQ_DUPL_ID"
+	userReason        = "dlqDeliveryFailureCause" // of a dead letter, as to STOMP
+	userOrigin        = "original-destination"
 )
 
 // splitBare takes a Bare apart.

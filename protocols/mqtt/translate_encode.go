@@ -27,6 +27,19 @@ func partsOf(m *core.Message, version byte) (props, payload []byte, err error) {
 	return props, c.Body, nil
 }
 
+// withNotes adds to a dead letter's properties why it is one, and where it died: for a subscription that is a filter.
+func withNotes(props []byte, d *core.Delivery) []byte {
+	reason, origin := d.DeadReason(), d.Origin()
+	if reason == "" {
+		return props
+	}
+	props = appendUser(props[:len(props):len(props)], userReason, reason) // those of MQTT senders are the message's own
+	if !origin.IsZero() {
+		props = appendUser(props, userOrigin, string(appendSwapped([]byte(prefixOf(origin.Kind)), origin.Name)))
+	}
+	return props
+}
+
 // propertiesOf puts another protocol's message into MQTT 5's words.
 func propertiesOf(m *core.Message, c *core.Content) []byte {
 	b := make([]byte, 0, 128)

@@ -154,7 +154,7 @@ func TestRejectedAndRedelivered(t *testing.T) {
 	a.ack("NACK", one)
 	a.ack("ACK", two)
 	a.ask("SUBSCRIBE id:2 destination:/queue/ActiveMQ.DLQ")
-	if h := a.want("1").headers; h["k"] != "v" || h["dlqDeliveryFailureCause"] == "" || h["destination"] != "/queue/ActiveMQ.DLQ" {
+	if h := a.want("1").headers; h["k"] != "v" || h["dlqDeliveryFailureCause"] == "" || h["original-destination"] != "/queue/q" || h["destination"] != "/queue/ActiveMQ.DLQ" {
 		t.Errorf("%v", h)
 	}
 	a.quiet()

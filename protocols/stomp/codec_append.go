@@ -1,6 +1,10 @@
 package stomp
 
-import "strconv"
+import (
+	"strconv"
+
+	"github.com/havenmq/havenmq/core"
+)
 
 // Append writes a frame as this connection's version does.
 func (c *codec) Append(dst []byte, f Frame) ([]byte, error) {
@@ -43,21 +47,28 @@ func (c *codec) appendMessage(dst []byte, o *outgoing) []byte {
 	if v == v12 {
 		dst = append(appendAckID(append(dst, "ack:"...), o.sub, o.seq), '\n')
 	}
-	dst = append(dst, "destination:"...)
-	if k := int(o.to.Kind); k > 0 && k < len(prefixes) {
-		dst = append(dst, prefixes[k]...)
-	}
-	dst = append(appendEscaped(dst, o.to.Name, v, false), '\n')
+	dst = appendPlace(append(dst, "destination:"...), o.to, v)
 	if o.message == nil {
 		return append(dst, "browser:end\n\n\x00\n"...)
 	}
 	dst = appendFacts(dst, o)
+	if !o.origin.IsZero() {
+		dst = appendPlace(append(dst, "original-destination:"...), o.origin, v)
+	}
 	dst = appendReescaped(dst, o.block, v)
 	if o.length {
 		dst = appendNumber(dst, "content-length:", uint64(len(o.body)))
 	}
 	dst = append(append(dst, '\n'), o.body...)
 	return append(dst, "\x00\n"...)
+}
+
+// appendPlace writes a destination, and ends the line.
+func appendPlace(dst []byte, d core.Destination, v version) []byte {
+	if k := int(d.Kind); k > 0 && k < len(prefixes) {
+		dst = append(dst, prefixes[k]...)
+	}
+	return append(appendEscaped(dst, d.Name, v, false), '\n')
 }
 
 // appendOwnID names a message that has no id of its own by its delivery, which is one of a kind.

@@ -113,7 +113,8 @@ type outgoing struct {
 	attempts uint32
 	returned bool
 	retained bool
-	reason   string // why it is a dead letter
+	reason   string           // why it is a dead letter
+	origin   core.Destination // and where it died; zero is not known
 
 	// What read found in the message.
 	id     []byte // of the message itself

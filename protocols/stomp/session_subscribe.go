@@ -230,7 +230,7 @@ func (s *session) Deliver(d *core.Delivery, now time.Time, out *peer.Out[Frame])
 	sub.taken++
 	s.seq++
 	o := outgoing{message: d.Message, sub: sub, seq: s.seq, attempts: d.Attempts, returned: d.Returned, retained: d.Retained,
-		to: d.Message.To, reason: d.Tag.DeadReason()}
+		to: d.Message.To, reason: d.DeadReason(), origin: d.Origin()}
 	if from := d.Tag.Source(); from.Kind != 0 {
 		o.to = from // a dead letter's or a virtual topic's message was once sent elsewhere
 	}
