@@ -223,7 +223,7 @@ func (n *Node) publish() bool {
 // row is what this node says of itself. While its vote is being prepared it says nothing new.
 func (n *Node) row() (MemberRow, bool) {
 	r := MemberRow{NodeID: n.disk.meta.NodeID, Generation: n.gen, Incarnation: n.o.Incarnation, Voter: n.disk.meta.Voter, Drained: n.disk.meta.Drained, Weight: n.o.Weight,
-		Addr: n.o.Addr, Admin: n.o.Admin, Promised: n.disk.meta.Promised}
+		Addr: n.o.Addr, Admin: n.o.Admin, Settings: n.o.Settings, Promised: n.disk.meta.Promised}
 	if n.suspects {
 		r.SuspectEpoch = n.suspect
 	}

@@ -115,6 +115,7 @@ type MemberRow struct {
 	Weight       int
 	Addr         string // for replication
 	Admin        string // its admin URL
+	Settings     string // Options.Settings
 }
 
 // Announcement is the master's own, ephemeral row for clients, scripts and load balancers.

@@ -45,6 +45,7 @@ type (
 	Wrote struct {
 		Incoming bool
 		Received persist.Pos
+		Files    int // segments of the log
 		Full     bool
 		Misfit   bool
 	}
@@ -58,6 +59,7 @@ type (
 	Truncated struct {
 		Incoming bool
 		Cut      persist.Pos
+		Files    int // segments of the log
 		History  []persist.EpochStart
 	}
 	// Applied says how far the index is, and where the log begins. A hint: it comes now and then, and at once to a master

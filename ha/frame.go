@@ -26,6 +26,7 @@ type Attach struct {
 	Cut     persist.Pos
 	VoterAt persist.Pos // whoever has synced up to here holds all that was committed when it attached
 	Commit  persist.Pos
+	Files   uint32 // segments that it has behind Cut, for the operator; the master's rim puts it in
 	// Restart says that Cut is the master's log_start, and that the log goes into an empty incoming/, whose first
 	// segment has Header (persist's raw segment header; the master's rim puts it in).
 	Restart bool

@@ -165,14 +165,14 @@ func (n *Node) welcome(link Link, h Hello) {
 	i := c.Seat(h.NodeID)
 	switch {
 	case h.ClusterID != c.ClusterID:
-		n.rejectHello(link, "it belongs to another cluster", true)
+		n.rejectHello(link, fmt.Sprintf("it belongs to cluster %s, and this is %s: give it an empty directory, or the zkPath of its own cluster", h.ClusterID, c.ClusterID), true)
 		return
 	case h.Promised > l.epoch:
 		n.rejectHello(link, "it has promised a later epoch", false)
 		n.stepDown("a replica has promised a later epoch")
 		return
 	case h.NodeID == n.disk.meta.NodeID:
-		n.rejectHello(link, "it has this node's id: a data directory was copied", h.Generation <= n.gen)
+		n.rejectHello(link, "it has this node's id: its data directory is a copy: start it with an empty one", h.Generation <= n.gen)
 		if h.Generation > n.gen {
 			n.stepDown("this node's seat was taken over by another")
 		}
@@ -181,7 +181,7 @@ func (n *Node) welcome(link Link, h Hello) {
 		n.rejectHello(link, "its seat is not known here yet", false)
 		return
 	case h.Generation != 0 && h.Generation < c.Seats[i].Generation: // 0: it has not reached ZooKeeper yet
-		n.rejectHello(link, "its seat was taken over by another", true)
+		n.rejectHello(link, "its seat was taken over by another: start it with an empty directory", true)
 		return
 	}
 	if j := l.of(link); j >= 0 && j != i {

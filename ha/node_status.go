@@ -1,6 +1,11 @@
 package ha
 
-import "time"
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+)
 
 // Status is how this node sees itself and its cluster at now.
 func (n *Node) Status(now time.Duration) Status {
@@ -79,6 +84,7 @@ func (n *Node) warnings() (out []string) {
 	} else if n.knowsTree && n.view.Connected && n.unsettled() && n.phase != taking && !n.up.attached || n.behind {
 		out = append(out, "ZooKeeper's data about this cluster was deleted or set back: nobody can be elected: give it back, or see `havenmq cluster adopt`")
 	}
+	out = append(out, n.differences()...)
 	if n.sole() {
 		out = append(out, "this node leads by an operator's word: it serves as soon as new members hold its log")
 	}
@@ -90,6 +96,40 @@ func (n *Node) warnings() (out []string) {
 	}
 	if w := n.fullWarning(); w != "" {
 		out = append(out, w)
+	}
+	return out
+}
+
+// differences are settings that should be the same on all nodes, and are not.
+func (n *Node) differences() (out []string) {
+	for _, m := range n.newestRows() {
+		other := settings(m.Row.Settings)
+		for _, s := range settings(n.o.Settings) {
+			for _, o := range other {
+				if s.key == o.key && s.value != o.value {
+					out = append(out, fmt.Sprintf("%s is %s here and %s on the node at %s: it should be the same on all nodes", s.key, s.value, o.value, m.Row.Addr))
+				}
+			}
+		}
+	}
+	return out
+}
+
+// newestRows are the other members', once a configuration is known.
+func (n *Node) newestRows() []Member {
+	if n.view.Config == nil {
+		return nil
+	}
+	return slices.DeleteFunc(n.newest(), func(m Member) bool { return m.Row.NodeID == n.disk.meta.NodeID })
+}
+
+type setting struct{ key, value string }
+
+func settings(words string) (out []setting) {
+	for _, w := range strings.Fields(words) {
+		if key, value, ok := strings.Cut(w, "="); ok {
+			out = append(out, setting{key, value})
+		}
 	}
 	return out
 }

@@ -8,11 +8,13 @@ import (
 
 // Options are what a node knows of its cluster: its own configuration, nothing of the others.
 type Options struct {
-	Replicas    int
-	Addr        string // advertised for replication: hostname and port
-	Admin       string // its admin URL
-	Weight      int
-	Sync        persist.Sync
+	Replicas int
+	Addr     string // advertised for replication: hostname and port
+	Admin    string // its admin URL
+	Weight   int
+	Sync     persist.Sync
+	// Settings are those of the configuration that should be the same on all nodes, as words key=value; at most MaxSettings bytes.
+	Settings    string
 	Incarnation uint64 // random, of this process
 	NewID       func() persist.ID
 	NewNonce    func() uint64
@@ -20,6 +22,9 @@ type Options struct {
 	// Weaken names rules that a simulation leaves out, to see that it notices. Empty in a product.
 	Weaken map[string]bool
 }
+
+// MaxSettings bounds Options.Settings: they stand in each member's row.
+const MaxSettings = 1024
 
 // Timing is all that is waited for. None of it carries safety.
 type Timing struct {

@@ -29,10 +29,14 @@ type uplink struct {
 	commit   persist.Pos // as the master said last
 	received persist.Pos // of the log that is written: incoming/ or the store
 	synced   persist.Pos
-	attached bool // has all that was there when it attached
-	votes    bool // Remember{Voter} is under way
-	full     bool // the disk took no more, and has not since: the state is ERROR
-	halted   bool // what comes is dropped until this node says hello again
+	attached bool          // has all that was there when it attached
+	files    int           // segments that the master has behind from
+	filesAt  int           // of this log when the stream began
+	filesNow int           // and now
+	toldAt   time.Duration // of the last line that says how far it is
+	votes    bool          // Remember{Voter} is under way
+	full     bool          // the disk took no more, and has not since: the state is ERROR
+	halted   bool          // what comes is dropped until this node says hello again
 	haltedAt time.Duration
 }
 

@@ -51,6 +51,7 @@ func (n *Node) begin(f Attach, at persist.Pos) {
 	u.epoch, u.stalled = f.Epoch, true
 	u.from, u.next, u.voterAt, u.commit = at, at, f.VoterAt, f.Commit
 	u.received, u.synced = at, at
+	u.files, u.filesAt, u.filesNow = int(f.Files), 0, 0
 	n.suspects, n.handed, n.ousted = false, false, false
 	if f.Epoch > n.promise {
 		n.promise = f.Epoch
@@ -94,6 +95,7 @@ func (n *Node) truncated(e Truncated) {
 		n.disk.received, n.disk.synced, n.disk.history = e.Cut, e.Cut, e.History
 	}
 	n.up.cuts--
+	n.up.filesAt, n.up.filesNow = e.Files, e.Files
 	n.settle()
 }
 
@@ -168,7 +170,7 @@ func (n *Node) wrote(e Wrote) {
 		return
 	}
 	u.full = false
-	u.received = e.Received
+	u.received, u.filesNow = e.Received, e.Files
 	if !n.o.Sync.Disk() {
 		n.sendAck()
 	}
@@ -205,6 +207,9 @@ func (n *Node) synced(e Synced) {
 		return
 	}
 	u.received, u.synced = max(u.received, e.Synced), e.Synced
+	if !u.attached && u.synced < u.voterAt && n.now-u.toldAt >= time.Second {
+		n.tellProgress()
+	}
 	n.caughtUp()
 	n.sendAck()
 }
@@ -217,6 +222,9 @@ func (n *Node) caughtUp() {
 	}
 	if u.synced < u.voterAt && !n.weak(rule) || u.votes {
 		return
+	}
+	if !u.attached && n.phase == seeking {
+		n.tellProgress()
 	}
 	if u.incoming {
 		if n.phase == seeking {
@@ -248,11 +256,19 @@ func (n *Node) sendAck() {
 		Voter: n.disk.meta.Voter && (!u.incoming || n.weak("incoming")), Incoming: u.incoming, Full: u.full}})
 }
 
+// tellProgress writes how much of what the master had when this node attached is here. A file is here when the next has begun.
 func (n *Node) tellProgress() {
 	u := &n.up
-	if u.voterAt > u.from {
-		n.tell(Info, fmt.Sprintf("Attaching... Downloaded %.2f/%.2f kb", float64(u.synced-u.from)/1024, float64(u.voterAt-u.from)/1024))
+	if u.voterAt <= u.from {
+		return
 	}
+	u.toldAt = n.now
+	files := min(max(u.filesNow-max(u.filesAt, 1), 0), u.files)
+	if u.synced >= u.voterAt {
+		files = u.files
+	}
+	at := min(u.synced, u.voterAt)
+	n.tell(Info, fmt.Sprintf("Attaching... Downloaded %.2f/%.2f kb and %d/%d files", float64(at-u.from)/1024, float64(u.voterAt-u.from)/1024, files, u.files))
 }
 
 func (n *Node) appliedTo(e Applied) {

@@ -232,6 +232,21 @@ func (s *segmentSet) setBytes(g *segment, n int64) {
 	g.bytes = n
 }
 
+// countFrom is how many segments have something behind p.
+func (s *segmentSet) countFrom(p Pos) (n int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if p == 0 {
+		return len(s.list)
+	}
+	for i := range s.list {
+		if i+1 == len(s.list) || s.list[i+1].first > p {
+			n++
+		}
+	}
+	return n
+}
+
 func (s *segmentSet) diskBytes() (n uint64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -98,6 +98,9 @@ type pinSet struct {
 // Pin keeps the log from a position on, until it is released. Any goroutine.
 type Pin struct{ set *pinSet }
 
+// Files is how many segments of the log have something behind p. Any goroutine.
+func (l *Log) Files(p Pos) int { return l.segs.countFrom(p) }
+
 // Pin keeps the log from p on. ErrNotFound: it begins later already.
 func (l *Log) Pin(p Pos) (*Pin, error) {
 	l.pins.mu.Lock()

@@ -77,17 +77,22 @@ func (r *Rim) actAtHome(a ha.Action) {
 	}
 }
 
-// complete adds to an ATTACH that restarts what only the store knows: the header of the log's first segment. It reads a page, seldom.
+// complete adds to an ATTACH what only the store knows: how many segments it is about and, if it restarts, the header of the log's first. It
+// reads a page, seldom.
 func (r *Rim) complete(f ha.Frame) ha.Frame {
 	a, ok := f.(ha.Attach)
 	s := r.store.Load()
-	if !ok || !a.Restart || a.Header != nil || s == nil {
+	if !ok || s == nil {
 		return f
+	}
+	a.Files = uint32(s.Files(a.Cut))
+	if !a.Restart || a.Header != nil {
+		return a
 	}
 	header, err := s.SegmentHeader(a.Cut)
 	if err != nil { // trimmed meanwhile: the replica finds no header and says hello again
 		r.tells.put(ha.Tell{Level: ha.Warn, Text: fmt.Sprintf("reading the header of the log's first segment: %v", err)})
-		return f
+		return a
 	}
 	a.Header = header
 	return a

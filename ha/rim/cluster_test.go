@@ -329,7 +329,7 @@ func TestTheLogSaysWhatOperatorsKnow(t *testing.T) {
 	c.master().send(0, 10)
 	c.same()
 	for _, line := range []string{"Master started", "Attaching to master", "Attached", "Replica started", "Replica has connected",
-		"Not enough cluster members connected to elect a master"} {
+		" files", "Not enough cluster members connected to elect a master"} {
 		c.until(line, func() bool { mu.Lock(); defer mu.Unlock(); return strings.Contains(all.String(), line) })
 	}
 }

@@ -111,7 +111,7 @@ func writeBatches(l follower, a ha.Write, wrote *ha.Wrote) error {
 // endRun tells of the run's writes, syncs, and tells of that.
 func (r *Rim) endRun(l follower, wrote ha.Wrote, any, sync bool) error {
 	if any {
-		wrote.Received = l.Received()
+		wrote.Received, wrote.Files = l.Received(), l.Files(0)
 		r.step(wrote)
 	}
 	if !sync {
@@ -200,7 +200,7 @@ func (r *Rim) truncate(a ha.Truncate) error {
 		return fmt.Errorf("truncating the log to position %d: %w", a.Cut, err)
 	}
 	r.epoch, r.epochIn = l.Epoch(), a.Incoming
-	r.step(ha.Truncated{Incoming: a.Incoming, Cut: a.Cut, History: l.History()})
+	r.step(ha.Truncated{Incoming: a.Incoming, Cut: a.Cut, Files: l.Files(0), History: l.History()})
 	return nil
 }
 

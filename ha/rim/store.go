@@ -19,6 +19,7 @@ type follower interface {
 	Synced() persist.Pos
 	History() []persist.EpochStart
 	Epoch() uint64
+	Files(p persist.Pos) int
 }
 
 func (r *Rim) follower(incoming bool) follower {

@@ -53,7 +53,7 @@ const (
 var (
 	knownFlags = [kindEnd]uint16{KindHello: flagIncoming | flagVoter, KindAttach: flagRestart,
 		KindAck: flagIncoming | flagVoter | flagFull, KindReject: flagFatal}
-	fixedBytes = [kindEnd]int{KindHello: 64, KindAttach: 24, KindAppend: 16, KindAck: 24, KindHeartbeat: 24, KindReject: 8, KindHandOver: 16}
+	fixedBytes = [kindEnd]int{KindHello: 64, KindAttach: 28, KindAppend: 16, KindAck: 24, KindHeartbeat: 24, KindReject: 8, KindHandOver: 16}
 )
 
 var order = binary.LittleEndian
@@ -148,7 +148,7 @@ func (m *Message) decodeOther(h Header, body []byte) error {
 	case KindHello:
 		m.other = d.hello(h)
 	case KindAttach:
-		m.other = ha.Attach{Epoch: h.Epoch, Cut: d.pos(), VoterAt: d.pos(), Commit: d.pos(), Restart: h.flags&flagRestart != 0, Header: d.header()}
+		m.other = ha.Attach{Epoch: h.Epoch, Cut: d.pos(), VoterAt: d.pos(), Commit: d.pos(), Files: d.u32(), Restart: h.flags&flagRestart != 0, Header: d.header()}
 	case KindReject:
 		m.other = ha.Reject{Epoch: h.Epoch, Promised: d.u64(), Reason: d.text(), Fatal: h.flags&flagFatal != 0}
 	case KindHandOver:
@@ -192,6 +192,13 @@ func (d *decoder) take(n int) []byte {
 func (d *decoder) u16() int {
 	if b := d.take(2); b != nil {
 		return int(order.Uint16(b))
+	}
+	return 0
+}
+
+func (d *decoder) u32() uint32 {
+	if b := d.take(4); b != nil {
+		return order.Uint32(b)
 	}
 	return 0
 }

@@ -72,7 +72,7 @@ func putHello(dst []byte, f ha.Hello) []byte {
 func putAttach(dst []byte, f ha.Attach) []byte {
 	at := len(dst)
 	dst = putHeader(dst, KindAttach, flag(f.Restart, flagRestart), f.Epoch)
-	dst = putPos(putPos(putPos(dst, f.Cut), f.VoterAt), f.Commit)
+	dst = order.AppendUint32(putPos(putPos(putPos(dst, f.Cut), f.VoterAt), f.Commit), f.Files)
 	header := f.Header[:min(len(f.Header), MaxSegmentHeader)]
 	return finish(append(order.AppendUint32(dst, uint32(len(header))), header...), at)
 }

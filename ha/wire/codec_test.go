@@ -18,7 +18,7 @@ func frames() []ha.Frame {
 	return []ha.Frame{
 		ha.Hello{ClusterID: persist.ID{1}, NodeID: persist.ID{2}, Generation: 3, Incarnation: 4, Addr: "node-a:61619", Admin: "http://node-a:8161",
 			Promised: 5, Incoming: true, Voter: true, History: []persist.EpochStart{{Epoch: 1, Start: 0}, {Epoch: 4, Start: 900}}, Start: 6, End: 7},
-		ha.Attach{Epoch: 1, Cut: 2, VoterAt: 3, Commit: 4, Restart: true, Header: bytes.Repeat([]byte{9}, MaxSegmentHeader)},
+		ha.Attach{Epoch: 1, Cut: 2, VoterAt: 3, Commit: 4, Files: 5, Restart: true, Header: bytes.Repeat([]byte{9}, MaxSegmentHeader)},
 		ha.Append{Epoch: 1, Base: 2, Commit: 3, Batches: []byte("batches")},
 		ha.Ack{Epoch: 1, Received: 2, Synced: 3, Applied: 4, Voter: true, Incoming: true, Full: true},
 		ha.Heartbeat{Epoch: 1, Seq: 2, Heard: 3, Commit: 4},
@@ -121,7 +121,7 @@ func TestMalformedFramesAreRefused(t *testing.T) {
 		"history beyond the frame": mutate(all[0], set(HeaderBytes+64, 255)),
 		"history beyond its bound": mutate(all[0], set(HeaderBytes+65, 255)),
 		"text beyond its bound":    mutate(all[5], set(HeaderBytes+9, 255)),
-		"header beyond its bound":  mutate(all[1], set(HeaderBytes+27, 255)),
+		"header beyond its bound":  mutate(all[1], set(HeaderBytes+31, 255)),
 	} {
 		if f, err := decode(b); !errors.Is(err, ErrMalformed) {
 			t.Errorf("%s: %v, %v", name, f, err)

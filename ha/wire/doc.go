@@ -33,7 +33,7 @@
 //
 //	1 HELLO      cluster id (16), node id (16), generation (8), incarnation (8), log_start (8), end (8), history, address,
 //	             admin. Flags: 1 of incoming/, 2 voter
-//	2 ATTACH     cut (8), voter_at (8), commit (8), header (length (4), bytes). Flags: 1 restart
+//	2 ATTACH     cut (8), voter_at (8), commit (8), files (4), header (length (4), bytes). Flags: 1 restart
 //	3 APPEND     base (8), commit (8), batches up to the end of the frame
 //	4 ACK        received (8), synced (8), applied (8). Flags: 1 of incoming/, 2 voter, 4 full
 //	5 HEARTBEAT  seq (8), heard (8), commit (8)

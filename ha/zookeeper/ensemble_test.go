@@ -198,7 +198,7 @@ func TestRowsAreDeleted(t *testing.T) {
 	if o, v := do(t, e, x); o != ha.Done || v.Config == nil || v.Config.Sole != x.SetConfig.Sole {
 		t.Fatal(o, v)
 	}
-	row := ha.MemberRow{NodeID: persist.ID{7}, State: ha.StateSyncing, Claims: 9, Drained: true, Full: true, Twin: 1 << 63}
+	row := ha.MemberRow{NodeID: persist.ID{7}, State: ha.StateSyncing, Claims: 9, Drained: true, Full: true, Twin: 1 << 63, Settings: "sync=quorum_mem"}
 	if o, _ := do(t, e, ha.Txn{PutMember: &row}); o != ha.Done {
 		t.Fatal(o)
 	}

@@ -53,6 +53,7 @@ type memberRow struct {
 	Weight       int    `json:"weight"`
 	Addr         string `json:"repl_addr"`
 	Admin        string `json:"admin_url"`
+	Settings     string `json:"settings,omitempty"`
 }
 
 type masterRow struct {
@@ -136,7 +137,7 @@ func decodeMandate(b []byte) (*ha.Mandate, error) {
 
 func encodeMember(m *ha.MemberRow) []byte {
 	return encode(memberRow{m.NodeID.String(), m.Generation, m.Incarnation, string(m.State), m.SuspectEpoch, m.Promised, m.LastEpoch, uint64(m.End), m.Claims, m.Twin,
-		m.Voter, m.Drained, m.Full, m.Blank, m.Weight, m.Addr, m.Admin})
+		m.Voter, m.Drained, m.Full, m.Blank, m.Weight, m.Addr, m.Admin, m.Settings})
 }
 
 func decodeMember(b []byte) (m ha.MemberRow, err error) {
@@ -147,7 +148,7 @@ func decodeMember(b []byte) (m ha.MemberRow, err error) {
 	id, err := parseID(row.NodeID)
 	return ha.MemberRow{NodeID: id, Generation: row.Generation, Incarnation: row.Incarnation, State: ha.MemberState(row.State), SuspectEpoch: row.SuspectEpoch,
 		Promised: row.Promised, LastEpoch: row.LastEpoch, End: persist.Pos(row.End), Claims: row.Claims, Twin: row.Twin, Voter: row.Voter, Drained: row.Drained, Full: row.Full, Blank: row.Blank, Weight: row.Weight,
-		Addr: row.Addr, Admin: row.Admin}, err
+		Addr: row.Addr, Admin: row.Admin, Settings: row.Settings}, err
 }
 
 func encodeMaster(m *ha.Announcement) []byte {

@@ -2,6 +2,7 @@ package node
 
 import (
 	"context"
+	"strings"
 	"sync"
 	"time"
 
@@ -146,9 +147,18 @@ func (j *journal) zookeeperf(format string, args ...any) {
 // cluster writes what the node has to say about its cluster.
 func (j *journal) cluster(l ha.Level, text string) {
 	level := map[ha.Level]zerolog.Level{ha.Debug: zerolog.DebugLevel, ha.Info: zerolog.InfoLevel, ha.Warn: zerolog.WarnLevel, ha.Alarm: zerolog.ErrorLevel}[l]
-	if j.may("cluster") {
+	if j.may("cluster: " + kindOf(text)) {
 		j.WithLevel(level).Msg(text)
 	}
+}
+
+// kindOf is what lines that say the same of other nodes and positions have in common: many of one kind must not hide those of
+// another, such as an election's.
+func kindOf(text string) string {
+	if i := strings.IndexAny(text, ":0123456789"); i >= 0 {
+		return text[:i]
+	}
+	return text
 }
 
 // recovered writes what the store found in its directory, where that is worth a line.

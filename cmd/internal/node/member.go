@@ -66,6 +66,12 @@ func (n *Node) startMember(ctx context.Context) error {
 	return nil
 }
 
+// settings are those that should be the same on all nodes, as ha.Options.Settings has them.
+func settings(c *config.Config) string {
+	r := c.PersistenceAdapter.ReplicatedLevelDB
+	return fmt.Sprintf("sync=%s logSize=%d storeUsage=%d", r.Sync, r.LogSize, c.SystemUsage.StoreUsage)
+}
+
 func zkServers(list string) (out []string) {
 	for _, a := range strings.Split(list, ",") {
 		out = append(out, strings.TrimSpace(a))
@@ -96,7 +102,7 @@ func (n *Node) memberOptions() (o rim.Options, err error) {
 	return rim.Options{
 		Store: persist.Options{Dir: r.Directory, FS: n.o.fs, Sync: level, LogSize: int64(r.LogSize), StoreUsage: uint64(c.SystemUsage.StoreUsage),
 			MemoryBytes: int64(c.SystemUsage.MemoryUsage), Logf: n.log.storef},
-		Node: ha.Options{Replicas: r.Replicas, Addr: addr, Weight: r.Weight, Sync: level,
+		Node: ha.Options{Replicas: r.Replicas, Addr: addr, Weight: r.Weight, Sync: level, Settings: settings(c),
 			Incarnation: randomNumber(), NewID: randomID, NewNonce: randomNumber, Timing: ha.DefaultTiming()},
 		Roles: (*part)(n), Bind: bind.Host, Token: string(r.SecurityToken), TLS: security, Tell: n.log.cluster,
 	}, nil
