@@ -152,6 +152,13 @@ func TestBothReplicasDisksAreFull(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	acknowledged := persist.Pos(0)
+	for _, x := range c.nodes {
+		if x != m {
+			acknowledged = max(acknowledged, x.Store().Synced())
+		}
+	}
+	await(m.serving(), acknowledged)
 	confirmed := m.Store().Confirmed()
 	for range 30 { // longer than a quorum may be silent
 		time.Sleep(100 * time.Millisecond)

@@ -160,7 +160,7 @@ func TestRolesInOrder(t *testing.T) {
 	want[ha.Led](n)
 	want[ha.Advanced](n)
 	n.do(ha.Serve{Epoch: 1}, ha.Pause{On: true}, ha.Pause{On: false}, ha.StopServing{Reason: "deposed"}, ha.Pause{On: true})
-	if s := want[ha.Served](n); s.Epoch != 1 {
+	if s := next[ha.Served](n); s.Epoch != 1 {
 		t.Fatalf("%#v", s)
 	}
 	want[ha.Withdrawn](n)

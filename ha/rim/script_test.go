@@ -138,6 +138,27 @@ func want[E ha.Event](n *node) E {
 	}
 }
 
+// next is want for those before whom the store may speak once more of what it holds.
+func next[E ha.Event](n *node) E {
+	n.t.Helper()
+	for {
+		select {
+		case e := <-n.s.events:
+			switch e := e.(type) {
+			case E:
+				return e
+			case ha.Advanced:
+			default:
+				var w E
+				n.t.Fatalf("got %#v, want a %T", e, w)
+			}
+		case <-time.After(patience):
+			var w E
+			n.t.Fatalf("no %T came", w)
+		}
+	}
+}
+
 // quiet says that no event has come.
 func (n *node) quiet() {
 	n.t.Helper()
