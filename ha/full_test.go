@@ -248,3 +248,21 @@ func TestAFullDiskStandsLast(t *testing.T) {
 		t.Error("it does not stand though the other did not")
 	}
 }
+
+// TestAFullReplicaAttachesAnew: while its disk is full it follows another link as far as there is room: only who halts has the master stop.
+func TestAFullReplicaAttachesAnew(t *testing.T) {
+	s := following(t)
+	s.step(DiskFull{On: true})
+	s.step(Got{5, Append{Epoch: 1, Base: 100, Batches: make([]byte, 50)}})
+	s.step(Wrote{Received: 100, Full: true})
+	s.step(Synced{Synced: 100})
+	s.step(Lost{Link: 5})
+	s.now += time.Second
+	s.step(Tick{})
+	s.step(Dialed{Link: 6, Addr: "a:1"})
+	s.step(Got{6, Attach{Epoch: 1, Cut: 100, VoterAt: 150}})
+	s.step(Truncated{Cut: 100, History: voter().History})
+	if a := sent[Ack](s); len(a) != 1 || a[0].Full {
+		t.Fatalf("it acknowledges %+v, and would wait for ever for what the master does not send", a)
+	}
+}

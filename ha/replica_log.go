@@ -253,7 +253,7 @@ func (n *Node) sendAck() {
 		return
 	}
 	n.do(Send{u.link, Ack{Epoch: u.epoch, Received: u.received, Synced: u.synced, Applied: n.disk.applied,
-		Voter: n.disk.meta.Voter && (!u.incoming || n.weak("incoming")), Incoming: u.incoming, Full: u.full}})
+		Voter: n.disk.meta.Voter && (!u.incoming || n.weak("incoming")), Incoming: u.incoming, Full: u.halted}})
 }
 
 // tellProgress writes how much of what the master had when this node attached is here. A file is here when the next has begun.
