@@ -3,6 +3,7 @@ package core
 import (
 	"encoding/binary"
 	"fmt"
+	"slices"
 
 	"github.com/havenmq/havenmq/persist"
 )
@@ -40,6 +41,11 @@ func (b *Broker) boot() error {
 		}
 	}
 	b.duplicates.booted()
+	b.sweepAtMs = b.nowMs() + sweepDelayMs
+	for _, q := range b.byID {
+		b.unswept = append(b.unswept, q)
+	}
+	slices.SortFunc(b.unswept, func(x, y *queue) int { return compare(x.rank, y.rank) })
 	return b.bootPauses()
 }
 

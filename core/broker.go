@@ -36,6 +36,8 @@ type Broker struct {
 	throttle   atomic.Uint64          // how often a client was told not to be read
 	timed      timedQueues            // has its own lock
 	wakeful    sync.Mutex             // one Tick at a time
+	unswept    []*queue               // guarded by wakeful
+	sweepAtMs  int64                  // never changes: the first sweeps begin then
 
 	mu        sync.RWMutex // guards what follows
 	queues    map[Destination]*queue
@@ -199,6 +201,7 @@ func (b *Broker) Tick(nowMs int64) {
 	for _, q := range b.timed.due(nowMs) {
 		q.onTime()
 	}
+	b.sweepUntouched(nowMs)
 	b.fireWills(nowMs)
 	b.endInboxes(nowMs)
 	b.pager.runAlone()

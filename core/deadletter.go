@@ -106,6 +106,10 @@ func (from *queue) exhume(dead []burial) {
 			from.expired--
 			from.b.counts.expire(-1)
 		}
+		if from.laneOf(d.e).behindHole(d.e) && d.e.logged() { // a sweep found it in the store, and there it is
+			d.e.state = stateGone
+			continue
+		}
 		from.take(d.e)
 		from.makeReady(d.e)
 	}

@@ -251,7 +251,7 @@ func (q *queue) empty() (n uint64) {
 		}
 	}
 	q.delayed = delays{}
-	q.depth, q.bytes, q.nextExpiryMs = 0, 0, 0
+	q.depth, q.bytes, q.nextExpiryMs, q.hiddenExpiryMs = 0, 0, 0, 0
 	return n
 }
 

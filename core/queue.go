@@ -58,13 +58,15 @@ type queue struct {
 	enqueued, dequeued, expired, buried uint64
 	dropped                             map[string]uint64 // by reason; nil while there is none
 	nextExpiryMs                        int64             // none of those in memory expires before; 0 none expires
+	hiddenExpiryMs                      int64             // nor any of the others, as far as is known
 
-	kind   queueKind // never changes
-	loaded bool      // lanes and depth hold what the store says
-	closed bool
-	paused bool
-	paging bool // it is in the pager's hands
-	sick   bool // the disk could not be read: not again before the next onTime
+	kind     queueKind // never changes
+	loaded   bool      // lanes and depth hold what the store says
+	closed   bool
+	paused   bool
+	paging   bool // it is in the pager's hands
+	sweeping bool // a sweep goes through it
+	sick     bool // the disk could not be read: not again before the next onTime
 }
 
 // load looks at what the store holds, once, and has its first messages read, as they may have expired.
@@ -158,6 +160,7 @@ func (q *queue) admit(p *placement, base, end persist.Pos) {
 		q.bytes += uint64(p.sizeBytes)
 		q.lastEnd = end
 		if !q.keep(q.lane(uint8(p.seq.Class())), p.seq.Counter(), end) {
+			q.hide(p.m.ExpiresMs)
 			q.limit()
 			return
 		}
@@ -242,12 +245,14 @@ const tightWindow = 64
 func (q *queue) forget(l *lane) {
 	for e := l.held.head; e != nil; e = l.held.head {
 		l.held.remove(e)
+		q.hide(e.expiresMs)
 		q.drop(e)
 	}
 	for e := q.pending.head; e != nil; {
 		next := e.next
 		if e.logged() && uint8(e.seq.Class()) == l.class && e.seq.Counter() > l.hole {
 			q.pending.remove(e)
+			q.hide(e.expiresMs)
 			q.drop(e)
 		}
 		e = next
@@ -304,6 +309,7 @@ func (q *queue) wake(e *entry) {
 		l.held.insert(e)
 		l.beyond++
 	default:
+		q.hide(e.expiresMs)
 		q.drop(e)
 	}
 }

@@ -67,6 +67,9 @@ func TestOverTheRealStore(t *testing.T) {
 		"duplicates":       TestDuplicateIsStoredOnce,
 		"duplicates in tx": TestDuplicatesInTransactions,
 		"duplicates kept":  TestWindowOfAProducer,
+		"sweep":            TestExpiryInUntouchedQueues,
+		"sweep behind":     TestExpiryFarBehindTheWindow,
+		"origin":           TestOriginOfDeadLetters,
 		"dup and QoS 2":    TestDuplicateWithAPacketID,
 	} {
 		t.Run(name, f)

@@ -131,6 +131,7 @@ func (q *queue) onTime() {
 	if q.nextExpiryMs != 0 {
 		q.concernTime()
 	}
+	q.seek(nowMs)
 	q.dispatch()
 	if q.loaded && (len(q.subs) > 0 || !q.b.tight()) {
 		q.first() // what expires behind the window is read back, so that it does
