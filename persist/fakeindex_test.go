@@ -89,6 +89,7 @@ func (x *fakeIndex) keep(bool) error {
 	return nil
 }
 
+func (x *fakeIndex) distrust() error            { return nil }
 func (x *fakeIndex) sizes() (live, disk uint64) { return 1, 2 }
 func (x *fakeIndex) locate(first Pos) Pos       { return first }
 func (x *fakeIndex) queue(QueueID) QueueState   { return QueueState{Depth: 7} }

@@ -228,7 +228,7 @@ func (l *Log) chainAt(p Pos) (c chain, err error) {
 	}
 	h, why := decodeSegmentHeader(head)
 	if why != "" {
-		return c, &DamageError{File: l.segs.name(g.first), Pos: g.first, Expected: why, Advice: damageAdvice}
+		return c, l.damaged(&DamageError{File: l.segs.name(g.first), Pos: g.first, Expected: why, Advice: damageAdvice})
 	}
 	c = h.begin()
 	for br := newBatchReader(f, g.first, g.first, min(l.Received(), l.endOf(g))); c.pos < p; {
@@ -238,7 +238,7 @@ func (l *Log) chainAt(p Pos) (c chain, err error) {
 		}
 		if why != "" {
 			if err == nil || errors.Is(err, io.EOF) {
-				err = damageAt(l.segs.name(g.first), g.first, c.pos, why)
+				err = l.damaged(damageAt(l.segs.name(g.first), g.first, c.pos, why))
 			}
 			return c, err
 		}

@@ -158,6 +158,70 @@ func TestADamagedLogIsSetAside(t *testing.T) {
 	}
 }
 
+// TestDamageThatIsFoundLater: a message that could be read at the start, and rots then, ends a member of a cluster that is asked for
+// it; the next start would not look there again by itself.
+func TestDamageThatIsFoundLater(t *testing.T) {
+	fs := NewMemFS()
+	var fatal error
+	o := testOptions(fs, nil)
+	o.Tolerant, o.Fatal, o.openIndex = true, func(err error) { fatal = err }, openIndex
+	s := openIndexed(t, o).lead()
+	m, _ := s.send("m", 1500)
+	grow(s, 20, 1500)
+	if err := s.UpdateMeta(func(m *Meta) { m.Voter = true }); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.index.flush(); err != nil {
+		t.Fatal(err)
+	}
+	rot(t, fs, path.Join("d", segmentName(0)), segmentHeaderBytes+int64(m)+200)
+	var damage *DamageError
+	if _, _, _, err := s.Message(m); !errors.As(err, &damage) {
+		t.Error(err)
+	}
+	if !errors.As(fatal, &damage) {
+		t.Errorf("the store ended because of: %v", fatal)
+	}
+	if err := s.Close(); err == nil {
+		t.Error("closed as if nothing had been")
+	}
+	again := openIndexed(t, o)
+	if again.Recovery().Damage == nil || again.Meta().Voter {
+		t.Errorf("the next start found %v, and votes: %t", again.Recovery().Damage, again.Meta().Voter)
+	}
+	again.close()
+}
+
+// openIndexed opens a store with an index that is none of a test's.
+func openIndexed(t *testing.T, o Options) *testStore {
+	t.Helper()
+	s, err := Open(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &testStore{s, t, o, nil}
+}
+
+// rot changes a byte of a file.
+func rot(t *testing.T, fs FS, name string, off int64) {
+	t.Helper()
+	f, err := fs.OpenReadWrite(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := make([]byte, 1)
+	if _, err := f.ReadAt(b, off); err != nil {
+		t.Fatal(err)
+	}
+	b[0] ^= 1
+	if _, err := f.WriteAt(b, off); err != nil {
+		t.Fatal(err)
+	}
+	if err := f.Close(); err != nil {
+		t.Fatal(err)
+	}
+}
+
 func TestHeadersThatAreNone(t *testing.T) {
 	o := testOptions(NewMemFS(), nil)
 	o.openIndex = (&fakeDisk{}).open

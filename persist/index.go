@@ -263,6 +263,8 @@ func (x *Index) mark(err error) error {
 	return x.broken
 }
 
+func (x *Index) distrust() error { return x.files.condemn() }
+
 func damagedIndex(err error) bool { return lerrors.IsCorrupted(err) || errors.Is(err, errBlock) }
 
 // freeze makes what is applied ready to be written. mu is held; no batch is under way.

@@ -51,6 +51,7 @@ type Log struct {
 	written    func()
 	pins       pinSet
 	stepped    bool // no goroutines: nothing waits for one
+	tolerant   bool // others have the log too: Options.Tolerant
 
 	mu        sync.Mutex
 	tail      []*logBatch // appended and not applied, or held; only the last may be open
@@ -298,6 +299,16 @@ func (l *Log) fail(err error) {
 			l.fatal(err)
 		}
 	})
+}
+
+// damaged answers damage that was found while the store is open. A member of a cluster ends because of it: others have the log
+// whole, and with what it cannot read it must neither vote nor lead. Its next start reads all of the log, finds the damage, and
+// sets the log aside. A store that is alone goes on with what it can read.
+func (l *Log) damaged(err *DamageError) error {
+	if l.tolerant && l.serving.Load() {
+		l.fail(errors.Join(err, l.index.distrust()))
+	}
+	return err
 }
 
 // alone is the Progress of a node without others: what it holds counts.

@@ -39,7 +39,8 @@ type Options struct {
 	// Copies is how many nodes write and sync each batch, at most maxCopies: the more, the longer it pays to let one fill.
 	Copies int
 	// Tolerant sets a damaged log aside and opens an empty one without a vote, where Open would refuse: for a member of a
-	// cluster, which fetches the log from another. Recovery().Damage says so then.
+	// cluster, which fetches the log from another. Recovery().Damage says so then. Damage that is found later ends the store,
+	// and the next start sets the log aside.
 	Tolerant bool
 
 	// Stepped starts no goroutine: who opened the store has each thing done that one would do (stepped.go), in an order of its

@@ -168,7 +168,7 @@ func (l *Log) applyFromFile(to Pos) (bool, error) {
 		l.closeReader()
 		if !atEnd { // of the segment: the next one has it
 			if err == nil || errors.Is(err, io.EOF) {
-				err = damageAt(l.segs.name(first), first, a.pos, why)
+				err = l.damaged(damageAt(l.segs.name(first), first, a.pos, why))
 			}
 			return false, err
 		}

@@ -32,7 +32,7 @@ func (l *Log) readRecord(p Pos, op *Op, buf []byte) ([]byte, error) {
 	}
 	var bad *formatError
 	if errors.As(err, &bad) {
-		err = damageAt(l.segs.name(g.first), g.first, p, "a message, but found "+bad.what)
+		err = l.damaged(damageAt(l.segs.name(g.first), g.first, p, "a message, but found "+bad.what))
 	}
 	return buf, err
 }
@@ -135,7 +135,7 @@ func (l *Log) scanSegment(first, from Pos, f func(op *Op) bool) (stopped Pos, er
 		h, batch, why, err := br.next()
 		if why != "" {
 			if err == nil || errors.Is(err, io.EOF) {
-				err = damageAt(l.segs.name(first), first, br.pos, why)
+				err = l.damaged(damageAt(l.segs.name(first), first, br.pos, why))
 			}
 			return br.pos, err
 		}

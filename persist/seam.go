@@ -20,6 +20,8 @@ type index interface {
 	// keep is called ten times a second by a goroutine of its own, while the store is open: it flushes what is due,
 	// deletes trimmed segments, and, if this node leads, relocates and trims. An error of the disk ends the store.
 	keep(leading bool) error
+	// distrust has the next open begin with an empty index, so that all of the log is read then. Any goroutine.
+	distrust() error
 	sizes() (live, disk uint64) // live: of the log, that entries and rows keep alive; disk: the index's files
 
 	// The rest may be called from any goroutine.

@@ -1,6 +1,7 @@
 package persist
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -36,7 +37,7 @@ func (l *Log) ReadBatches(from Pos, most int, dst []byte) ([]byte, error) {
 			continue
 		}
 		if why != "" || whole == 0 {
-			return dst[:at], damageAt(l.segs.name(g.first), g.first, from+Pos(whole), why+"a batch")
+			return dst[:at], damageAt(l.segs.name(g.first), g.first, from+Pos(whole), cmp.Or(why, "a batch"))
 		}
 		return dst[:at+whole], nil
 	}

@@ -81,7 +81,7 @@ func Open(o Options) (_ *Store, err error) {
 
 func newLog(o *Options) *Log {
 	l := &Log{fs: o.FS, dir: o.Dir, progress: o.Progress, sync: o.Sync, limit: o.StoreUsage,
-		batchLimit: int(min(openBatchBytes, o.LogSize-segmentHeaderBytes)), stepped: o.Stepped, now: o.Now, logf: o.Logf,
+		batchLimit: int(min(openBatchBytes, o.LogSize-segmentHeaderBytes)), stepped: o.Stepped, tolerant: o.Tolerant, now: o.Now, logf: o.Logf,
 		fatal: o.Fatal, written: o.Written, refused: ErrClosed, wake: make(chan struct{}, 1), failed: make(chan struct{})}
 	l.lazy = time.AfterFunc(time.Hour, l.lazyDue)
 	l.lazy.Stop()

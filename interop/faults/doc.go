@@ -9,7 +9,7 @@
 //	          ├─ load      producers and consumers of AMQP, MQTT and STOMP with failover lists ─► ledger
 //	          └─ scenario  a fault, what is expected of it ─► check ─► a row of docs/faults.md
 //
-// It needs Linux, root, and ip, nft, nsenter, unshare, strace, mkfs.ext4, /dev/fuse and Java with ZooKeeper; it says what is missing.
+// It needs Linux, root, and ip, tc, nft, nsenter, unshare, strace, mkfs.ext4, /dev/fuse and Java with ZooKeeper; it says what is missing.
 //
 //	10.77.0.1-3    nodes; .4 is a stranger
 //	10.77.0.11-13  ZooKeeper

@@ -17,23 +17,29 @@ import (
 type ledger struct {
 	mu        sync.Mutex
 	confirmed map[string]time.Time
-	times     []time.Time // of all confirmations, in order
+	times     []confirmation // in order
 	received  map[string]int
 	settled   map[string]bool // attempts
 	problems  []string
 	newest    map[string]int // by producer: the highest number received
 }
 
+// confirmation is that a message was confirmed: when, and how long after it was sent.
+type confirmation struct {
+	at   time.Time
+	took time.Duration
+}
+
 func newLedger() *ledger {
 	return &ledger{confirmed: map[string]time.Time{}, received: map[string]int{}, settled: map[string]bool{}, newest: map[string]int{}}
 }
 
-func (l *ledger) confirm(id string) {
+func (l *ledger) confirm(id string, took time.Duration) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	now := time.Now()
 	l.confirmed[id] = now
-	l.times = append(l.times, now)
+	l.times = append(l.times, confirmation{now, took})
 }
 
 // receive counts a delivery. The first delivery of each message keeps its producer's order.
@@ -115,12 +121,12 @@ func (l *ledger) gap(since, until time.Time) (longest time.Duration) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	last := since
-	for _, t := range l.times {
-		if t.Before(since) || t.After(until) {
+	for _, c := range l.times {
+		if c.at.Before(since) || c.at.After(until) {
 			continue
 		}
-		longest = max(longest, t.Sub(last))
-		last = t
+		longest = max(longest, c.at.Sub(last))
+		last = c.at
 	}
 	return max(longest, until.Sub(last))
 }
@@ -129,8 +135,8 @@ func (l *ledger) gap(since, until time.Time) (longest time.Duration) {
 func (l *ledger) confirmedBetween(from, to time.Time) (n int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	for _, t := range l.times {
-		if t.After(from) && t.Before(to) {
+	for _, c := range l.times {
+		if c.at.After(from) && c.at.Before(to) {
 			n++
 		}
 	}

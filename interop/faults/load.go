@@ -88,6 +88,7 @@ func (l *load) producer(ctx context.Context, proto, padding string) {
 			}
 		}
 		id := fmt.Sprintf("%s-%d", proto, n)
+		began := time.Now()
 		sending, cancel := context.WithTimeout(context.WithoutCancel(ctx), clients.ClientTimeout)
 		err := s.Send(sending, fmt.Appendf(nil, "%s/%d %s", id, attempt, padding))
 		cancel()
@@ -98,7 +99,7 @@ func (l *load) producer(ctx context.Context, proto, padding string) {
 			attempt++
 			continue
 		}
-		l.confirm(id)
+		l.confirm(id, time.Since(began))
 		n, attempt = n+1, 0
 		<-tick.C
 	}

@@ -100,7 +100,7 @@ func missing() error {
 		return errors.New("network namespaces need root: run it with sudo")
 	}
 	var lacks []string
-	for _, tool := range []string{"ip", "nft", "nsenter", "unshare", "mount", "umount", "strace", "mkfs.ext4", "java"} {
+	for _, tool := range []string{"ip", "tc", "nft", "nsenter", "unshare", "mount", "umount", "strace", "mkfs.ext4", "java"} {
 		if _, err := exec.LookPath(tool); err != nil {
 			lacks = append(lacks, tool)
 		}

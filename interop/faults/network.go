@@ -91,6 +91,13 @@ func (h *host) mend() error {
 	return run(h.inside("nft flush set ip f from"), h.inside("nft flush set ip f lossy"))
 }
 
+// slow bounds what the host is sent to 10 MB/s; fast ends that.
+func (h *host) slow() error {
+	return run("tc qdisc add dev v" + h.name + " root tbf rate 80mbit burst 256kb latency 100ms")
+}
+
+func (h *host) fast() error { return run("tc qdisc del dev v" + h.name + " root") }
+
 // cut parts a host from others, both ways.
 func cut(a *host, others ...*host) error {
 	for _, b := range others {

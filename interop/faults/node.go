@@ -41,6 +41,7 @@ type nodeOptions struct {
 	logSize  string // "" is 2mb
 	weight   int    // 0 is 1
 	replicas int    // 0 is 3
+	memory   string // "" is 1gb
 	volume   volumeKind
 }
 
@@ -77,7 +78,8 @@ transportConnectors:
   - {name: stomp, uri: "stomp://%[1]s:61613"}
 admin: {address: "%[1]s:8161"}
 allowAnonymous: true
-`, n.addr, n.dir, o.zk, o.zkPath, def(o.sync, "quorum_disk"), def(o.token, clusterToken), def(o.logSize, "2mb"), max(1, o.weight), replicas))
+systemUsage: {memoryUsage: %[10]s}
+`, n.addr, n.dir, o.zk, o.zkPath, def(o.sync, "quorum_disk"), def(o.token, clusterToken), def(o.logSize, "2mb"), max(1, o.weight), replicas, def(o.memory, "1gb")))
 }
 
 // boot starts the program; wrap are words in front of it, such as strace's.

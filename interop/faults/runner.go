@@ -258,6 +258,7 @@ func (s *stage) load() *load { return s.loadOf(bodyBytes) }
 const (
 	bodyBytes  = 100
 	largeBytes = 4000
+	hugeBytes  = 16000
 )
 
 // loadOf starts clients that send bodies of a size.

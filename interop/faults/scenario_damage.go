@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -56,6 +57,66 @@ func (n *node) commitHint() (hint uint64, err error) {
 		}
 	}
 	return hint, nil
+}
+
+// backlogSegments is how much a scenario stores before it damages something that no node holds in memory: 96 MB.
+const backlogSegments = 96
+
+// rotten is scenario 24: a bit flips in a sealed segment, of a replica that is down, then of the master under its consumers.
+func rotten(s *stage) {
+	l := s.loadOf(hugeBytes)
+	l.stopConsuming()
+	s.must(until(startTimeout, "there is a backlog", func() bool {
+		all, err := s.master.segments()
+		return err == nil && len(all) > backlogSegments
+	}))
+	replica := s.c.others(s.master)[0]
+	s.fault()
+	replica.kill()
+	all, err := replica.segments()
+	s.must(err)
+	s.must(flip(all[len(all)-2].path)) // the index does not hold it yet: the start reads it
+	s.must(replica.boot())
+	s.mended(replica)
+	s.mustSay(replica, "is damaged at offset")
+	s.elections(0, 0)
+	_, err = s.c.whole()
+	s.must(err)
+
+	s.master.kill() // the next one has the backlog in its log alone
+	s.service(l, startTimeout)
+	s.must(s.master.boot())
+	old, err := s.c.whole()
+	s.must(err)
+	all, err = old.segments()
+	s.must(err)
+	s.must(flip(all[backlogSegments*3/4].path))
+	l.consume(s.ctx)
+	s.must(old.wait(startTimeout))
+	s.mustSay(old, "is damaged at offset")
+	s.service(l, startTimeout)
+	s.must(old.boot())
+	s.mended(old)
+	s.elections(2, 2)
+	s.saw("%s: found at its start, fetched anew; %s, the master: found by a consumer, it ended, %s took over, fetched anew", replica.host.name, old.host.name, s.now().host.name)
+}
+
+// flip turns a bit in the middle of a file.
+func flip(path string) error {
+	f, err := os.OpenFile(path, os.O_RDWR, 0)
+	if err != nil {
+		return err
+	}
+	info, err := f.Stat()
+	b := make([]byte, 1)
+	if err == nil {
+		_, err = f.ReadAt(b, info.Size()/2)
+	}
+	if err == nil {
+		b[0] ^= 0x10
+		_, err = f.WriteAt(b, info.Size()/2)
+	}
+	return errors.Join(err, f.Close())
 }
 
 // truncateReplica is scenario 25. The damaged node and the master alone are no quorum: only one of them has a vote.
