@@ -29,7 +29,9 @@ func (n *node) commitWrite() {
 		return
 	}
 	err := s.StepWrite()
-	if errors.Is(err, persist.ErrFull) {
+	if errors.Is(err, persist.ErrFull) { // a part of it may have found room
+		n.disk.log.extend(n, s)
+		n.wakeStreams()
 		n.w.storage.full++
 		n.mine(roomPause, n.commitWrite)
 		return

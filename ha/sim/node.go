@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"fmt"
 	"time"
 
 	"github.com/havenmq/havenmq/ha"
@@ -105,6 +106,9 @@ func (n *node) kill(power bool) {
 	}
 	w, d := n.w, n.disk
 	w.faults.kills++
+	if w.Trace != nil {
+		w.note(n, fmt.Sprintf("ends, the power goes: %v", power))
+	}
 	n.up = false
 	n.life++
 	if power {
