@@ -120,7 +120,7 @@ func (n *node) lead(epoch uint64) (again time.Duration) {
 		barrier, err = s.Lead(epoch)
 	}
 	if n.beginning = errors.Is(err, persist.ErrFull); n.beginning {
-		n.w.storage.full++
+		n.w.storage.refused++
 		s.StepRoom()
 		return roomPause
 	}
@@ -165,6 +165,7 @@ func (n *node) startIncoming(header []byte) {
 		return
 	}
 	n.w.storage.blanks++
+	n.w.interrupt(n)
 	n.incoming = in
 	n.disk.in = ledger{start: in.Start()}
 	n.step(ha.IncomingStarted{Start: in.Start()})

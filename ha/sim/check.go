@@ -24,7 +24,7 @@ func (w *World) sent(n *node, f ha.Frame) {
 	if a.Epoch < d.promised {
 		w.fail("I3: node %d acknowledges for epoch %d, and has promised %d", n.no, a.Epoch, d.promised)
 	}
-	if l, _ := n.follower(a.Incoming); l != nil && a.Synced > l.Synced() {
+	if l, _ := n.follower(a.Incoming); l != nil && (a.Synced > l.Synced() || a.Received > l.Received()) {
 		w.fail("I9: node %d acknowledges up to %d, and has synced up to %d", n.no, a.Synced, l.Synced())
 	}
 	if a.Voter && (a.Incoming || !d.voter) {
@@ -73,7 +73,7 @@ func (w *World) confirm(n *node, from, to persist.Pos) {
 	holders := 0
 	for _, s := range n.sights.config.Seats {
 		for d := range w.disksOf(s.NodeID) {
-			if (d == n.disk || d.voter) && d.holds(from, m) {
+			if (d == n.disk || d.voter) && d.holds(w.level, from, m) {
 				holders++
 				break
 			}
@@ -163,6 +163,22 @@ func (w *World) settled() error {
 		}
 	}
 	return nil
+}
+
+// final is settled, and that all indexes and the master's queues are what the history says.
+func (w *World) final() error {
+	if err := w.settled(); err != nil {
+		return err
+	}
+	for _, n := range w.nodes {
+		if n.up {
+			w.replayed(n)
+		}
+		if n.up && n.serving != 0 {
+			w.clients.compare(n)
+		}
+	}
+	return w.Run(0)
 }
 
 // voteless says that too few nodes have a vote, as can be: one disk was wiped, and another node's incoming/ took the place of

@@ -31,26 +31,6 @@ type disk struct {
 	switching bool        // the power went while incoming/ took the store's place: the log is the one or the other
 }
 
-// storageTally counts what happened to logs.
-type storageTally struct {
-	trims, blanks, resumes, switches, rotten, damaged, full, fuses, fills, outages, rotations, hashes int
-}
-
-func (t *storageTally) add(o storageTally) {
-	t.trims += o.trims
-	t.blanks += o.blanks
-	t.resumes += o.resumes
-	t.switches += o.switches
-	t.rotten += o.rotten
-	t.damaged += o.damaged
-	t.full += o.full
-	t.fuses += o.fuses
-	t.rotations += o.rotations
-	t.fills += o.fills
-	t.outages += o.outages
-	t.hashes += o.hashes
-}
-
 // options are those of the store, as ha/rim has them; incoming/ counts nothing by itself.
 func (n *node) options() persist.Options {
 	o := n.incomingOptions()
@@ -60,7 +40,7 @@ func (n *node) options() persist.Options {
 
 func (n *node) incomingOptions() persist.Options {
 	w := n.w
-	return persist.Options{Dir: storeDir, FS: n.disk.fs, LogSize: persist.MinLogSize, ReserveBytes: reserveBytes, Sync: persist.QuorumDisk, Stepped: true,
+	return persist.Options{Dir: storeDir, FS: n.disk.fs, LogSize: persist.MinLogSize, ReserveBytes: reserveBytes, Sync: w.level, Stepped: true,
 		Progress: uncounted{}, Fatal: n.fatal, Now: w.wall, Random: w, BootID: fmt.Sprint("boot ", n.disk.boots), Copies: w.replicas}
 }
 
@@ -101,7 +81,7 @@ func (n *node) sound(err error) bool {
 		return false
 	case n.disk.fs.Dead():
 		n.w.storage.fuses++
-		n.kill(true)
+		n.kill(n.w.rng.IntN(3) > 0) // or the process ends in the middle of it
 		n.startIn(n.w.delay(2 * time.Second))
 		return false
 	case err == nil:
@@ -235,7 +215,7 @@ run:
 			switch {
 			case errors.Is(err, persist.ErrFull):
 				wrote.Full = true
-				n.w.storage.full++
+				n.w.storage.refused++
 			case errors.Is(err, persist.ErrMisfit):
 				wrote.Misfit = true
 			default:

@@ -137,13 +137,8 @@ func (w *World) isolate(n *node, d time.Duration) {
 // committed. Of what lies behind that nobody can tell rot from a write that the power cut short. A rotten disk counts as one
 // that was wiped: a majority of voters must be well.
 func (w *World) rot(n *node) {
-	d, bad := n.disk, 1
-	for _, x := range w.nodes {
-		if x != n && (!x.disk.voter || x.disk.rot != 0) {
-			bad++
-		}
-	}
-	if bad > (w.replicas-1)/2 || !d.voter || d.rot != 0 {
+	d := n.disk
+	if !w.spare(n) || !d.voter || d.rot != 0 {
 		return
 	}
 	n.kill(false)
@@ -167,4 +162,33 @@ func (w *World) rot(n *node) {
 		w.storage.rotten++
 	}
 	n.startIn(w.delay(2 * time.Second))
+}
+
+// spare says that the cluster can do without what is on a node's disk: with it, fewer than a quorum have no vote or rot.
+func (w *World) spare(n *node) bool {
+	bad := 1
+	for _, x := range w.nodes {
+		if x != n && (!x.disk.voter || x.disk.rot != 0) {
+			bad++
+		}
+	}
+	return bad <= (w.replicas-1)/2
+}
+
+// mayLosePower says that nothing is promised away by it: at *_mem levels a majority may not lose its power before it votes again.
+func (w *World) mayLosePower(n *node) bool { return w.level.Disk() || w.spare(n) }
+
+// interrupt has a download end now and then, on this side or the other, so that it is resumed.
+func (w *World) interrupt(n *node) {
+	if w.calm || w.rng.IntN(3) > 0 {
+		return
+	}
+	w.after(w.delay(40*time.Millisecond), func() {
+		x := n
+		if m := w.master(); m != nil && w.rng.IntN(3) == 0 {
+			x = m
+		}
+		x.kill(w.rng.IntN(2) == 0)
+		x.startIn(w.delay(200 * time.Millisecond))
+	})
 }

@@ -105,16 +105,3 @@ func (w *World) replace(n *node) {
 type tally struct {
 	kills, powerLosses, pauses, wipes, expiries, cuts, elections, truncations, plans, steps int
 }
-
-func (t *tally) add(o tally) {
-	t.kills += o.kills
-	t.powerLosses += o.powerLosses
-	t.pauses += o.pauses
-	t.wipes += o.wipes
-	t.expiries += o.expiries
-	t.cuts += o.cuts
-	t.elections += o.elections
-	t.truncations += o.truncations
-	t.plans += o.plans
-	t.steps += o.steps
-}

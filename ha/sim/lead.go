@@ -32,7 +32,7 @@ func (n *node) commitWrite() {
 	if errors.Is(err, persist.ErrFull) { // a part of it may have found room
 		n.disk.log.extend(n, s)
 		n.wakeStreams()
-		n.w.storage.full++
+		n.w.storage.refused++
 		n.mine(roomPause, n.commitWrite)
 		return
 	}
@@ -124,7 +124,9 @@ func (n *node) tellRoom() {
 	if full == n.full || !full && n.w.now-n.roomyAt < roomTime {
 		return
 	}
-	n.full = full
+	if n.full = full; full {
+		n.w.storage.full++
+	}
 	n.step(ha.DiskFull{On: full})
 }
 

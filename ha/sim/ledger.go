@@ -98,9 +98,13 @@ func (l *ledger) read(w *World, s *persist.Store) error {
 	return err
 }
 
-// holds says that a power loss now would leave the log up to m, of which [from, m.End) is looked at.
-func (d *disk) holds(from persist.Pos, m persist.Mark) bool {
-	if own, ok := d.log.at(m.End); !ok || own.Sum != m.Sum || m.End > d.synced.End {
+// holds says that the disk has the log up to m, of which [from, m.End) is looked at: at *_disk levels a power loss now would leave it.
+func (d *disk) holds(level persist.Sync, from persist.Pos, m persist.Mark) bool {
+	own, ok := d.log.at(m.End)
+	if ok = ok && own.Sum == m.Sum; !ok || !level.Disk() {
+		return ok
+	}
+	if m.End > d.synced.End {
 		return false
 	}
 	_, offset := persist.SegmentFile(0)

@@ -2,6 +2,7 @@ package sim
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/havenmq/havenmq/ha"
@@ -91,7 +92,7 @@ func (n *node) start() {
 		n.startIn(time.Second)
 		return
 	}
-	n.m = ha.NewNode(ha.Options{Replicas: w.replicas, Addr: n.addr(), Weight: 1, Sync: persist.QuorumDisk, Incarnation: w.rng.Uint64(),
+	n.m = ha.NewNode(ha.Options{Replicas: w.replicas, Addr: n.addr(), Weight: 1, Sync: w.level, Incarnation: w.rng.Uint64(),
 		NewID:    func() persist.ID { w.nextID++; return persist.ID{byte(w.nextID), byte(w.nextID >> 8), 2} },
 		NewNonce: w.rng.Uint64, Timing: ha.DefaultTiming(), Weaken: w.weaken}, b)
 	n.mine(0, func() { n.step(ha.Tick{}) })
@@ -111,10 +112,9 @@ func (n *node) kill(power bool) {
 	}
 	n.up = false
 	n.life++
-	if power {
+	if power = power && w.mayLosePower(n); power {
 		w.faults.powerLosses++
-		d.fs = d.fs.Crash(w.rng)
-		d.boots++
+		n.losePower()
 	} else {
 		d.fs = d.fs.Kill()
 	}
@@ -125,6 +125,20 @@ func (n *node) kill(power bool) {
 	n.process = process{}
 	session := n.session
 	w.after(sessionTime, func() { w.arbiter.expire(session); w.changed() })
+}
+
+// losePower leaves what is on the disk. At *_mem levels what it had taken counts as held once, and the node's vote as lost.
+func (n *node) losePower() {
+	d := n.disk
+	if !n.w.level.Disk() {
+		was := *d
+		was.log.marks = slices.Clone(d.log.marks)
+		n.lost = append(n.lost, &was)
+		d.voter = false
+	}
+	d.fs = d.fs.Crash(n.w.rng)
+	d.boots++
+	d.log.cut(d.synced.End)
 }
 
 // mine does f in d, if this process lives then.

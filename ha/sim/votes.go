@@ -93,6 +93,7 @@ func (w *World) silent(n *node) {
 func (w *World) decided(n *node, x *ha.Txn, before *ha.Config) {
 	if x.SetConfig != nil && before != nil {
 		w.configured(before, x.SetConfig)
+		w.storage.takeovers += takeovers(before, x.SetConfig)
 	}
 	if r := x.PutMember; r != nil && r.State == ha.StateFrozen && n.up && r.NodeID == n.disk.id {
 		w.voted(n, r)

@@ -41,6 +41,8 @@ type World struct {
 	trace   uint64 // a hash of all that was stepped, and when
 	broken  string // the first invariant that did not hold
 
+	level  persist.Sync
+	calm   bool        // faults have ended
 	window persist.Pos // of streams
 	buf    []byte      // of logs that are read
 	marks  []persist.Mark
@@ -73,6 +75,10 @@ func New(seed uint64, n int, weaken ...string) *World {
 	w := &World{rng: rand.New(rand.NewPCG(seed, 1)), arbiter: newArbiter(), replicas: n, weaken: map[string]bool{}, blocked: map[[2]int]bool{}, late: map[[2]int]bool{},
 		wins: map[uint64]win{}, prefix: prefix{sums: map[persist.Pos]uint32{}}, hashes: map[persist.Pos]string{}}
 	w.clients = clients{w: w, names: map[persist.Pos]uint64{}}
+	w.level = persist.QuorumDisk
+	if w.rng.IntN(5) == 0 {
+		w.level = persist.QuorumMem
+	}
 	w.window = persist.Pos(16 << (10 + w.rng.IntN(3)))
 	w.body = make([]byte, 256<<w.rng.IntN(4))
 	_, _ = w.Read(w.body)
@@ -174,6 +180,7 @@ func (w *World) wall() time.Time { return time.UnixMilli(w.now.Milliseconds() + 
 
 // Settle goes on until one node serves and the others hold all that it holds, d at most.
 func (w *World) Settle(d time.Duration) error {
+	w.calm = true
 	for end := w.now + d; w.now < end; {
 		if err := w.Run(500 * time.Millisecond); err != nil {
 			return err
