@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-var mutantSeeds = flag.Int("mutants", 500, "how many runs may pass before a mutant is noticed")
+var mutantSeeds = flag.Int("mutants", 3000, "how many runs may pass before a mutant is noticed")
 
 // mutants are the rules that are left out, one at a time or two of which one covers the other, and how an invariant that then does not hold begins.
 var mutants = []struct{ rules, breaks string }{
