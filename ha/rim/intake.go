@@ -5,10 +5,12 @@ import (
 	"sync/atomic"
 )
 
-// keepBuffers is how many buffers wait to be used again, keepBufferBytes the largest of them.
+// keepBuffers is how many buffers wait to be used again, keepBufferBytes the largest of them, roomyBytes what one has at least
+// that may be among them.
 const (
 	keepBuffers     = 4
 	keepBufferBytes = 2 << 20
+	roomyBytes      = 64 << 10
 )
 
 // intake is the memory for what a master sends until the disk has written it: bounded, and used again.
@@ -51,7 +53,11 @@ func (in *intake) take(n int) *buffer {
 		in.free = in.free[:k-1]
 	}
 	if cap(b.bytes) < n {
-		b.bytes = make([]byte, max(n, 64<<10))
+		size := n
+		if in.held < keepBuffers*roomyBytes { // the disk keeps up; what only waits for it has no more than it needs
+			size = max(n, roomyBytes)
+		}
+		b.bytes = make([]byte, size)
 	}
 	b.refs.Store(1)
 	b.held = int64(cap(b.bytes))

@@ -39,6 +39,31 @@ func TestTheIntakeIsBounded(t *testing.T) {
 	}
 }
 
+// TestTheIntakeHoldsAWindow: however small the pieces are that it comes in, a window of them is taken without a wait: a reader that
+// waits hears no heartbeat either.
+func TestTheIntakeHoldsAWindow(t *testing.T) {
+	const window = 16 << 20
+	for _, piece := range []int{100, 2 << 10, 20 << 10, 300 << 10} {
+		in := newIntake(2 * window)
+		done := make(chan int64)
+		go func() {
+			taken := 0
+			for ; taken < window; taken += piece {
+				in.take(piece)
+			}
+			done <- int64(taken)
+		}()
+		select {
+		case <-done:
+		case <-time.After(10 * time.Second):
+			in.mu.Lock()
+			t.Errorf("pieces of %d bytes: the reader waits, with %d bytes of %d held", piece, in.held, in.most)
+			in.mu.Unlock()
+			in.close()
+		}
+	}
+}
+
 // TestAStreamKeepsToItsWindow: a replica that acknowledges nothing is sent no more than the window.
 func TestAStreamKeepsToItsWindow(t *testing.T) {
 	const window = 64 << 10
