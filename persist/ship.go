@@ -117,6 +117,13 @@ func (l *Log) Pin(p Pos) (*Pin, error) {
 	return pin, nil
 }
 
+// Pins is how many hold the log. Any goroutine.
+func (l *Log) Pins() int {
+	l.pins.mu.Lock()
+	defer l.pins.mu.Unlock()
+	return len(l.pins.pins)
+}
+
 // Move raises the pin to p.
 func (p *Pin) Move(to Pos) {
 	p.set.mu.Lock()

@@ -118,6 +118,19 @@ func (w *World) replayed(n *node) {
 	w.hashes[at] = index
 }
 
+// pinned holds I17: as many pins as streams.
+func (w *World) pinned(n *node) {
+	streams := 0
+	for _, e := range n.links {
+		if e.feed.pin != nil {
+			streams++
+		}
+	}
+	if pins := n.store.Pins(); pins != streams {
+		w.fail("I17: node %d has %d streams, and its log %d pins", n.no, streams, pins)
+	}
+}
+
 // trimmed holds I16: nothing goes that a stream still reads or a queue still wants.
 func (w *World) trimmed(n *node) {
 	w.storage.trims++
@@ -127,6 +140,7 @@ func (w *World) trimmed(n *node) {
 			w.fail("I16: node %d trims its log to %d, and streams it from %d on", n.no, start, f.acked)
 		}
 	}
+	w.pinned(n)
 	w.clients.readable(n)
 }
 
@@ -173,6 +187,7 @@ func (w *World) final() error {
 	for _, n := range w.nodes {
 		if n.up {
 			w.replayed(n)
+			w.pinned(n)
 		}
 		if n.up && n.serving != 0 {
 			w.clients.compare(n)

@@ -22,7 +22,8 @@
 // Segments are as small as can be, so that they are full, and trimmed, within seconds. Whatever is not synced is lost in a
 // power loss, in part: pages and names, in any combination (persist.MemFS).
 //
-// What goes wrong (faults.go): processes die, with the power or without, or stop for a while and go on; links carry nothing, in
+// What goes wrong with disks (diskfaults.go): the power goes in the middle of a change, they are slow or full, bits turn over, downloads
+// are cut short. Elsewhere (faults.go, schedule.go): processes die, with the power or without, or stop for a while and go on; links carry nothing, in
 // one direction or both; nodes lose the arbiter or their session, see its rows late, do not hear what became of what they asked;
 // a node's disk is wiped and its seat taken over by what starts there.
 package sim

@@ -132,7 +132,9 @@ func (n *node) found() {
 		return
 	}
 	m := s.Meta()
-	d.switching = false
+	if s.Recovery().Unclean {
+		w.storage.unclean++
+	}
 	switch r := s.Recovery(); {
 	case r.Damage != nil:
 		w.storage.damaged++
@@ -148,6 +150,8 @@ func (n *node) found() {
 		n.lost = append(n.lost, &was)
 		d.synced, d.rot = persist.Mark{}, 0
 	case was.switching || was.synced.End <= d.log.start:
+	case m.CommitHint < was.committed:
+		w.fail("I8: node %d knew that its log is committed up to %d, and after a restart up to %d", n.no, was.committed, m.CommitHint)
 	default:
 		if now, ok := d.log.at(was.synced.End); !ok || now.Sum != was.synced.Sum {
 			w.fail("node %d: its log was synced up to %d, and ends at %d after a restart, or is another", n.no, was.synced.End, s.Received())
@@ -156,5 +160,6 @@ func (n *node) found() {
 	if m.Promised < was.promised {
 		w.fail("I2: node %d has promised epoch %d, and knows of %d after a restart", n.no, was.promised, m.Promised)
 	}
+	d.switching = false
 	n.noteDisk()
 }

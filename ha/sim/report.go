@@ -10,7 +10,7 @@ import (
 
 // storageTally counts what happened to logs and seats.
 type storageTally struct {
-	rotations, trims, takeovers, blanks, resumes, switches, rotten, damaged, full, refused, fuses, fills, outages, hashes int
+	rotations, trims, takeovers, blanks, resumes, switches, rotten, damaged, unclean, full, refused, fuses, fills, outages, hashes int
 }
 
 // totals are the counts of many runs, by name, in the order of names.
