@@ -142,3 +142,20 @@ func (l *ledger) confirmedBetween(from, to time.Time) (n int) {
 	}
 	return n
 }
+
+// p99 is how long 99 % of the confirmations between two times took at most.
+func (l *ledger) p99(from, to time.Time) time.Duration {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	var all []time.Duration
+	for _, c := range l.times {
+		if c.at.After(from) && c.at.Before(to) {
+			all = append(all, c.took)
+		}
+	}
+	if len(all) == 0 {
+		return 0
+	}
+	slices.Sort(all)
+	return all[len(all)*99/100]
+}
