@@ -51,6 +51,10 @@ func catchUp(s *settings, document string) (err error) {
 	if err != nil {
 		return err
 	}
+	disk, err := diskTimes(dir)
+	if err != nil {
+		return err
+	}
 	on := trio{c, master}
 	p, err := startProbe(on, probes, probeRate)
 	if err != nil {
@@ -69,7 +73,7 @@ func catchUp(s *settings, document string) (err error) {
 		}
 		all = append(all, a)
 	}
-	text := absences(s, all)
+	text := absences(s, all) + diskNote([]*result{disk})
 	fmt.Print(text)
 	if document != "" {
 		if err := putSection(document, "catch-up", text); err != nil {

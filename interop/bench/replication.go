@@ -57,14 +57,20 @@ func compareReplication(s *settings, document string) (err error) {
 			return fmt.Errorf("%s: %w", c.name, err)
 		}
 	}
+	var disk []*result
 	for round := range s.rounds {
+		d, err := diskTimes(dir)
+		if err != nil {
+			return fmt.Errorf("timing the disk, round %d: %w", round+1, err)
+		}
+		disk = append(disk, d)
 		for _, c := range all {
 			if err := c.measure(s); err != nil {
 				return fmt.Errorf("%s, round %d: %w", c.name, round+1, err)
 			}
 		}
 	}
-	text := comparison(s, all)
+	text := comparison(s, all) + diskNote(disk)
 	fmt.Print(text)
 	if document != "" {
 		if err := putSection(document, "replication", text); err != nil {
@@ -252,4 +258,10 @@ func comparison(s *settings, all []*contender) string {
 		targetCPUPerMsgMic, pacedRate, ms(targetP99))
 	b.WriteString("`make bench-cluster` measures this again and writes it here.\n")
 	return b.String()
+}
+
+// diskNote says how the disk was without load, so that a reader can tell the broker's share of a latency.
+func diskNote(disk []*result) string {
+	return fmt.Sprintf("The same disk before each round, with nothing measured: a sync of %d bytes takes %.2f ms at p50, %.2f at p99, %.2f at p99.9.\n",
+		diskSyncBytes, ms(medianPercentile(disk, 50)), ms(medianPercentile(disk, 99)), ms(medianPercentile(disk, 99.9)))
 }
