@@ -38,5 +38,9 @@ var scenarios = []*scenario{
 	{number: 32, title: "a link flaps every 500 ms: one machine's, then each master's", expected: "no election without a real loss of the quorum, no livelock", short: true, run: flapMaster},
 	{number: 33, title: "a fourth node; another cluster's directory; a wrong securityToken", expected: "refused, never counted", short: true, run: refuseStrangers},
 	{number: 34, title: "ZooKeeper's data is deleted; it is set back to an older state", expected: "served on, alarm, nobody elected; no epoch twice; adopt mends it", short: true, run: loseRows},
+	{number: 35, title: "a member is replaced: the master dies, the new one is parted and killed meanwhile", expected: "nothing lost; it resumes; the old one is refused", short: true, fresh: true, run: replaceMember},
+	{number: 36, title: "a replica's syncs take 10 ms, 2 s, 25 s", expected: "commits follow the fast one; dropped when it stands still, and resumed; no memory growth", short: true,
+		options: nodeOptions{volume: forgetfulVolume, logSize: "64mb"}, run: slowReplica},
+	{number: 37, title: "transactions, durable subscriptions and MQTT QoS 2 in their middle at a failover", expected: "exactly where they stood", short: true, run: keepSessions},
 	{number: 38, title: "a replica attaches while nothing is sent, the others die", expected: "it serves all that was confirmed, nothing settled returns", short: true, fresh: true, run: attachIdle},
 }

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"sync"
 	"syscall"
+	"time"
 )
 
 const pageBytes = 4096
@@ -16,6 +17,10 @@ type Disk struct {
 	root    *directory
 	journal []change // of directories, not yet durable, oldest first
 	last    uint64   // number that was given out last
+
+	slowMu sync.Mutex
+	slow   time.Duration // what a sync takes at least
+	faster chan struct{} // closed when slow changes: who waits looks again
 }
 
 // node is a file or a directory. Its number is never given out again.
@@ -48,7 +53,7 @@ type change struct {
 
 // NewDisk makes an empty one.
 func NewDisk() *Disk {
-	d := &Disk{}
+	d := &Disk{faster: make(chan struct{})}
 	d.root = d.newDirectory()
 	return d
 }
@@ -79,6 +84,31 @@ func (c *change) apply(names func(*directory) map[string]node) {
 }
 
 func kept(x *directory) map[string]node { return x.kept }
+
+// Slow has each sync take at least a time. Syncs that are under way are held to it too.
+func (d *Disk) Slow(by time.Duration) {
+	d.slowMu.Lock()
+	defer d.slowMu.Unlock()
+	close(d.faster)
+	d.slow, d.faster = by, make(chan struct{})
+}
+
+// drag is what a sync waits for first. mu is not held.
+func (d *Disk) drag() {
+	for began := time.Now(); ; {
+		d.slowMu.Lock()
+		slow, faster := d.slow, d.faster
+		d.slowMu.Unlock()
+		rest := slow - time.Since(began)
+		if rest <= 0 {
+			return
+		}
+		select {
+		case <-time.After(rest):
+		case <-faster:
+		}
+	}
+}
 
 // syncDirectory makes durable what was done to a directory, and what must come before it: a rename takes along what was done
 // to the other directory until then.

@@ -6,5 +6,5 @@
 //	                                          └─ PowerLoss: what is not on the disk is gone, or a part of it is
 //
 // It is stricter than ext4: to sync a file says nothing of its name. What was done to a directory becomes durable in the order
-// in which it was done; a rename is in both of its directories or in neither.
+// in which it was done; a rename is in both of its directories or in neither. Its syncs may be made slow.
 package forgetful

@@ -155,6 +155,7 @@ func (n *dirNode) Rename(_ context.Context, name string, parent fs.InodeEmbedder
 }
 
 func (n *dirNode) Fsync(context.Context, fs.FileHandle, uint32) syscall.Errno {
+	n.disk.drag()
 	d := n.lock()
 	defer n.disk.mu.Unlock()
 	n.disk.syncDirectory(d)
@@ -205,6 +206,7 @@ func (n *fileNode) Write(_ context.Context, _ fs.FileHandle, data []byte, off in
 }
 
 func (n *fileNode) Fsync(context.Context, fs.FileHandle, uint32) syscall.Errno {
+	n.disk.drag()
 	n.disk.mu.Lock()
 	defer n.disk.mu.Unlock()
 	n.file.sync()
