@@ -122,9 +122,9 @@ func (s *sweep) look(x *persist.Entry) {
 	if reason, _ := note.why(); reason != "" {
 		return
 	}
-	if x.ExpiryMs > q.b.nowMs() {
-		if s.nextMs == 0 || x.ExpiryMs < s.nextMs {
-			s.nextMs = x.ExpiryMs
+	if due := max(x.ExpiryMs, x.NotBeforeMs); due > q.b.nowMs() { // what waits for its time expires when that has come
+		if s.nextMs == 0 || due < s.nextMs {
+			s.nextMs = due
 		}
 		return
 	}

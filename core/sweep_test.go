@@ -103,3 +103,16 @@ func TestSweepThatFails(t *testing.T) {
 		t.Errorf("%d are left", len(got))
 	}
 }
+
+// What is delayed for longer than it lives expires when its time has come, in the store too.
+func TestSweepLeavesAloneWhatIsDelayed(t *testing.T) {
+	r := newRig(t, smallWindow)
+	p := r.connect("p")
+	p.fill(queueOf("q"), 1, 50)
+	p.fill(queueOf("q"), 51, 1, expires(r.now+1000), notBefore(r.now+3000))
+	r.sleep(2000)
+	r.wantDepth("q", 51)
+	r.sleep(1000)
+	r.sleep(1000)
+	r.wantDepth("q", 50)
+}
