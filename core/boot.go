@@ -120,6 +120,7 @@ func (b *Broker) bootSession(key, value []byte) bool {
 	}
 	x.q = b.newQueue(kindInbox, id, Destination{Name: clientID}, b.policyFor(Destination{Topic, ">"}))
 	b.inboxes[clientID] = x
+	b.queueNames += queueCost(clientID)
 	if x.deadlineMs == 0 && x.expiryS < ExpiryNever/1000 { // its client was there when the last master went
 		x.deadlineMs = b.nowMs() + x.expiryS*1000
 	}

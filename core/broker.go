@@ -39,26 +39,28 @@ type Broker struct {
 	unswept    []*queue               // guarded by wakeful
 	sweepAtMs  int64                  // never changes: the first sweeps begin then
 
-	mu        sync.RWMutex // guards what follows
-	queues    map[Destination]*queue
-	list      queueList // of queues, in order
-	byID      map[persist.QueueID]*queue
-	topics    map[Destination]*topicCount
-	router    router // of topics
-	temps     router // of temporary topics
-	durables  map[subscriptionKey]*durable
-	inboxes   map[string]*inbox
-	live      map[*subscription]struct{} // live subscriptions of topics
-	clients   map[uint64]*Client
-	holders   map[string]*Client      // of client ids that were taken exclusively
-	wills     map[string]pendingWill  // of clients that are away
-	willRows  map[string]*Will        // whose wills the store holds
-	tempTops  map[Destination]*Client // temporary topics, and whose they are
-	deadlines map[string]*inbox       // inboxes without their client, that end one day
-	lastID    persist.QueueID         // highest ever given out
-	lastRank  uint64
-	lastKey   uint64
-	lastTemp  uint64
+	mu         sync.RWMutex // guards what follows
+	queues     map[Destination]*queue
+	list       queueList // of queues, in order
+	byID       map[persist.QueueID]*queue
+	topics     map[Destination]*topicCount
+	router     router // of topics
+	temps      router // of temporary topics
+	durables   map[subscriptionKey]*durable
+	inboxes    map[string]*inbox
+	live       map[*subscription]struct{} // live subscriptions of topics
+	clients    map[uint64]*Client
+	holders    map[string]*Client      // of client ids that were taken exclusively
+	wills      map[string]pendingWill  // of clients that are away
+	willRows   map[string]*Will        // whose wills the store holds
+	tempTops   map[Destination]*Client // temporary topics, and whose they are
+	deadlines  map[string]*inbox       // inboxes without their client, that end one day
+	queueNames int64                   // what the names of queues and inboxes cost
+	topicNames int                     // bytes of the keys of topics
+	lastID     persist.QueueID         // highest ever given out
+	lastRank   uint64
+	lastKey    uint64
+	lastTemp   uint64
 }
 
 // Defaults of Limits and Policy.
@@ -71,6 +73,8 @@ const (
 	defaultTxBytes          = 64 << 20
 	defaultTxOps            = 100_000
 	defaultDelayed          = 100_000
+	defaultQueues           = 1_000_000
+	leastNameBytes          = 64 << 20
 	defaultMaxRedeliveries  = 6
 	defaultPendingLimit     = 1000
 	defaultInboxLimit       = 100_000
@@ -126,6 +130,8 @@ func (l Limits) withDefaults() Limits {
 	fill(&l.TxBytes, defaultTxBytes)
 	fill(&l.TxOps, defaultTxOps)
 	fill(&l.Delayed, defaultDelayed)
+	fill(&l.Queues, defaultQueues)
+	fill(&l.NameBytes, max(l.MemoryBytes/4, leastNameBytes))
 	fill(&l.DuplicateIDs, int(min(max(l.MemoryBytes/4096, 2*dupWindow), math.MaxInt32)))
 	return l
 }

@@ -45,27 +45,28 @@ type Client struct {
 	closed bool
 	parted bool // OpDisconnect: no will
 	// succeeded says that who took its client id over threw its session away, so that it has ended. Broker.mu guards it.
-	succeeded bool
-	who       Identity
-	proved    bool
-	id        string
-	holds     bool // the client id, exclusively
-	inbox     *inbox
-	inboxSub  *subscription // its own, though another connection may have taken the inbox since
-	will      *Will
-	inherited *Will // of the session that it threw away, to be published
-	subs      map[SubID]*subscription
-	shared    map[string]*subscription // of an inbox's filters that name queues
-	txs       map[TxID]*transaction
-	routes    map[Destination]*route
-	producer  uint64 // whose window of ids its messages' are in; 0 is not known yet
-	last      *route
-	temps     map[Destination]struct{}
-	waiting   []waiting
-	first     int         // of waiting
-	lastPos   persist.Pos // where in the log all ends that it did, asked for an answer or not
-	work      writer
-	creditOf  *credit // of the inbox and what it shares it with
+	succeeded  bool
+	who        Identity
+	proved     bool
+	id         string
+	holds      bool // the client id, exclusively
+	inbox      *inbox
+	inboxSub   *subscription // its own, though another connection may have taken the inbox since
+	will       *Will
+	inherited  *Will // of the session that it threw away, to be published
+	subs       map[SubID]*subscription
+	shared     map[string]*subscription // of an inbox's filters that name queues
+	txs        map[TxID]*transaction
+	routes     map[Destination]*route
+	producer   uint64 // whose window of ids its messages' are in; 0 is not known yet
+	last       *route
+	routeBytes int // of the names in routes, at most
+	temps      map[Destination]struct{}
+	waiting    []waiting
+	first      int         // of waiting
+	lastPos    persist.Pos // where in the log all ends that it did, asked for an answer or not
+	work       writer
+	creditOf   *credit // of the inbox and what it shares it with
 }
 
 // card is what the operator is shown of a client.

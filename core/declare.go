@@ -36,13 +36,14 @@ func (b *Broker) topic(d Destination) *topicCount {
 	if t = b.topics[d]; t != nil {
 		return t
 	}
-	if len(b.topics) >= maxTopics {
+	if len(b.topics) >= maxTopics || b.topicNames+len(d.Name) > maxTopicBytes {
 		d.Name = "(others)"
 		if t = b.topics[d]; t != nil {
 			return t
 		}
 	}
 	t = &topicCount{}
+	b.topicNames += len(d.Name)
 	b.topics[d] = t
 	return t
 }
@@ -65,6 +66,9 @@ func (b *Broker) queueFor(d Destination) (*queue, error) {
 	defer b.mu.Unlock()
 	if q := b.queues[d]; q != nil {
 		return q, nil
+	}
+	if err := b.roomForQueue(d); err != nil {
+		return nil, err
 	}
 	w := b.borrow()
 	defer b.giveBack(w)
@@ -155,6 +159,9 @@ func (c *Client) declareTemp(d Destination) (Destination, error) {
 	defer b.mu.Unlock()
 	if b.queues[d] != nil || b.tempTops[d] != nil {
 		return d, &Error{CodeInUse, d.String(), "it is another connection's: choose another name"}
+	}
+	if err := b.roomForQueue(d); err != nil {
+		return d, err
 	}
 	if d.Kind == TempQueue {
 		q := b.newQueue(kindTemp, 0, d, b.policyFor(d))

@@ -100,6 +100,9 @@ func (c *Client) openInbox(r *ConnectRequest, done *Completion) (persist.Pos, er
 	}
 	done.Present = x != nil
 	if x == nil {
+		if err := b.roomFor(Destination{Name: r.ClientID}, queueCost(r.ClientID)); err != nil {
+			return 0, err
+		}
 		x = &inbox{clientID: r.ClientID, stored: r.Inbox.ExpiryS > 0, filters: map[string]*inboxFilter{}}
 	}
 	if err := b.takeInbox(x, r.Inbox.ExpiryS); err != nil {
@@ -138,6 +141,7 @@ func (b *Broker) takeInbox(x *inbox, expiryS int64) error {
 	}
 	if x.q == nil {
 		x.q = b.newQueue(kindInbox, id, Destination{Name: x.clientID}, b.policyFor(Destination{Topic, ">"}))
+		b.queueNames += queueCost(x.clientID)
 	}
 	x.expiryS, x.deadlineMs = expiryS, 0
 	delete(b.deadlines, x.clientID)
@@ -199,6 +203,7 @@ func (b *Broker) deleteInbox(x *inbox) error {
 	}
 	b.version.Add(1)
 	delete(b.inboxes, x.clientID)
+	b.queueNames -= queueCost(x.clientID)
 	delete(b.deadlines, x.clientID)
 	b.timed.remove(q)
 	return nil
@@ -336,6 +341,11 @@ func (c *Client) addFilter(f *Filter) (present bool, pos persist.Pos, err error)
 	old := x.filters[pattern]
 	if old == nil && len(x.filters) >= maxFilters {
 		return false, 0, &Error{CodeFull, f.Pattern.String(), fmt.Sprintf("this session has %d filters: remove some first", maxFilters)}
+	}
+	if old == nil {
+		if err := b.roomFor(f.Pattern, patternCost(pattern)); err != nil {
+			return false, 0, err
+		}
 	}
 	if x.stored && (old == nil || old.Filter != *f) {
 		w := &c.work

@@ -25,6 +25,8 @@ type Limits struct {
 	TxBytes          int64  // of one open transaction; default 64 MiB
 	TxOps            int    // publishes and settles of one open transaction; default 100,000
 	Delayed          int    // messages that wait for their time, in one queue; default 100,000
+	Queues           int    // named and temporary ones; default 1,000,000
+	NameBytes        int64  // what the names of queues, subscriptions and sessions take in memory; default a quarter of MemoryBytes, at least 64 MiB
 	// DuplicateIDs is how many _AMQ_DUPL_IDs are remembered of all producers together, of logged messages and once more
 	// of others; above it the oldest go. About 100 bytes each; default one for 4 KiB of MemoryBytes, at least 20,000.
 	DuplicateIDs int

@@ -205,8 +205,8 @@ func (c *Client) route(d Destination) *route {
 	r := c.routes[d]
 	if r == nil || r.version != version {
 		r = c.b.makeRoute(d, c)
-		if c.routes == nil || len(c.routes) >= maxRoutes {
-			c.routes = map[Destination]*route{}
+		if c.routeBytes += len(d.Name); c.routes == nil || len(c.routes) >= maxRoutes || c.routeBytes > maxRouteBytes {
+			c.routes, c.routeBytes = map[Destination]*route{}, len(d.Name)
 		}
 		c.routes[d] = r
 	}

@@ -18,6 +18,7 @@ type queueList struct {
 // listQueue puts a new queue into the maps. b.mu is locked.
 func (b *Broker) listQueue(q *queue) {
 	b.queues[q.dest] = q
+	b.queueNames += queueCost(q.dest.Name)
 	b.list.added = append(b.list.added, q)
 }
 
@@ -25,6 +26,7 @@ func (b *Broker) listQueue(q *queue) {
 // when it is half of all, which is as cheap as adding it was.
 func (b *Broker) unlistQueue(d Destination) {
 	delete(b.queues, d)
+	b.queueNames -= queueCost(d.Name)
 	l := &b.list
 	if l.gone++; l.gone > 64+(len(l.sorted)+len(l.added))/2 {
 		l.sorted, l.added, l.gone = b.listed(l.sorted), b.listed(l.added), 0

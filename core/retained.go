@@ -56,6 +56,7 @@ func (b *Broker) retain(w *writer, m *Message, r retaining) {
 type retainedRows struct {
 	mu    sync.Mutex // the last but the store's: it is held over Append
 	ends  map[string]persist.Pos
+	bytes int         // of the names in ends, at most
 	floor persist.Pos // changes up to here may be forgotten
 }
 
@@ -66,15 +67,19 @@ func (rows *retainedRows) append(b *Broker, u *persist.Unit, topics []string) (b
 	if base, end, err = b.append(u); err != nil {
 		return base, end, err
 	}
-	if len(rows.ends) >= maxRetainedEnds {
-		rows.floor = b.store.Committed()
+	if len(rows.ends) >= maxRetainedEnds || rows.bytes > maxRetainBytes {
+		rows.floor, rows.bytes = b.store.Committed(), 0
 		maps.DeleteFunc(rows.ends, func(_ string, at persist.Pos) bool { return at <= rows.floor })
+		for t := range rows.ends {
+			rows.bytes += len(t)
+		}
 	}
 	if rows.ends == nil {
 		rows.ends = map[string]persist.Pos{}
 	}
 	for _, t := range topics {
 		rows.ends[t] = end
+		rows.bytes += len(t)
 	}
 	return base, end, nil
 }

@@ -21,8 +21,9 @@ type claim struct {
 //	                                 ├ (rest) [claims]
 //	                                 └ B      [claims]
 type router struct {
-	root node
-	n    int
+	root  node
+	n     int
+	bytes int64 // what patterns and levels cost
 }
 
 type node struct {
@@ -34,7 +35,8 @@ type node struct {
 
 // add puts c under pattern.
 func (r *router) add(pattern string, c *claim) {
-	at, last := r.root.reach(pattern)
+	at, last := r.root.reach(pattern, &r.bytes)
+	r.bytes += claimCost(pattern)
 	if last {
 		at.rest = append(at.rest, c)
 	} else {
@@ -43,23 +45,25 @@ func (r *router) add(pattern string, c *claim) {
 	r.n++
 }
 
-// reach walks to the pattern's node, making it; rest says that the pattern ends there with '>'.
-func (n *node) reach(pattern string) (at *node, rest bool) {
+// reach walks to the pattern's node, making it, and adds to bytes what that costs; rest says that the pattern ends there
+// with '>'.
+func (n *node) reach(pattern string, bytes *int64) (at *node, rest bool) {
 	for more := true; more; {
 		var level string
 		level, pattern, more = strings.Cut(pattern, ".")
 		if level == ">" && !more {
 			return n, true
 		}
-		n = n.child(level)
+		n = n.child(level, bytes)
 	}
 	return n, false
 }
 
-func (n *node) child(level string) *node {
+func (n *node) child(level string, bytes *int64) *node {
 	if level == "*" {
 		if n.star == nil {
 			n.star = &node{}
+			*bytes += nodeBytes
 		}
 		return n.star
 	}
@@ -69,6 +73,7 @@ func (n *node) child(level string) *node {
 			n.children = map[string]*node{}
 		}
 		next = &node{}
+		*bytes += nodeBytes + int64(len(level))
 		n.children[strings.Clone(level)] = next
 	}
 	return next
@@ -76,12 +81,13 @@ func (n *node) child(level string) *node {
 
 // remove takes c away from pattern, and the nodes that are of no more use.
 func (r *router) remove(pattern string, c *claim) {
-	if r.root.remove(pattern, true, c) {
+	if r.root.remove(pattern, true, c, &r.bytes) {
 		r.n--
+		r.bytes -= claimCost(pattern)
 	}
 }
 
-func (n *node) remove(pattern string, more bool, c *claim) (found bool) {
+func (n *node) remove(pattern string, more bool, c *claim, bytes *int64) (found bool) {
 	if !more {
 		return drop(&n.claims, c)
 	}
@@ -93,9 +99,10 @@ func (n *node) remove(pattern string, more bool, c *claim) (found bool) {
 		if n.star == nil {
 			return false
 		}
-		found = n.star.remove(pattern, more, c)
+		found = n.star.remove(pattern, more, c, bytes)
 		if n.star.empty() {
 			n.star = nil
+			*bytes -= nodeBytes
 		}
 		return found
 	}
@@ -103,9 +110,10 @@ func (n *node) remove(pattern string, more bool, c *claim) (found bool) {
 	if next == nil {
 		return false
 	}
-	found = next.remove(pattern, more, c)
+	found = next.remove(pattern, more, c, bytes)
 	if next.empty() {
 		delete(n.children, level)
+		*bytes -= nodeBytes + int64(len(level))
 	}
 	return found
 }

@@ -106,7 +106,7 @@ func TestRouterIsWhatMatchingEachWouldGive(t *testing.T) {
 		for _, e := range all {
 			r.remove(e.pattern, e.c)
 		}
-		if r.n != 0 || !r.root.empty() {
+		if r.n != 0 || r.bytes != 0 || !r.root.empty() {
 			t.Fatalf("%d claims are left", r.n)
 		}
 	})

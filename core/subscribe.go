@@ -84,8 +84,7 @@ func (c *Client) subscribed(id SubID, r *SubscribeRequest) (*subscription, persi
 			return nil, 0, &Error{CodeForbidden, r.Source.String(), "only the connection that made a temporary topic may subscribe to it"}
 		}
 	}
-	c.subscribeTopic(s, r)
-	return s, 0, nil
+	return s, 0, c.subscribeTopic(s, r)
 }
 
 func (c *Client) subscribeQueue(s *subscription, r *SubscribeRequest) (persist.Pos, error) {
@@ -110,10 +109,13 @@ func (c *Client) subscribeQueue(s *subscription, r *SubscribeRequest) (persist.P
 }
 
 // subscribeTopic makes a live subscription: as long as its connection.
-func (c *Client) subscribeTopic(s *subscription, r *SubscribeRequest) {
+func (c *Client) subscribeTopic(s *subscription, r *SubscribeRequest) error {
 	b := c.b
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	if err := b.roomFor(r.Source, patternCost(r.Source.Name)); err != nil {
+		return err
+	}
 	s.q = b.newQueue(kindLive, 0, r.Source, b.policyFor(r.Source))
 	s.claim = &claim{q: s.q, noLocal: r.NoLocal, clientID: c.id}
 	s.q.mu.Lock() // a queue that is loaded is the clock's too
@@ -122,6 +124,7 @@ func (c *Client) subscribeTopic(s *subscription, r *SubscribeRequest) {
 	b.live[s] = struct{}{}
 	b.routerOf(r.Source).add(r.Source.Name, s.claim)
 	b.version.Add(1)
+	return nil
 }
 
 func (b *Broker) routerOf(d Destination) *router {
@@ -185,6 +188,9 @@ func (k subscriptionKey) validate() error {
 
 // makeDurable makes a durable subscription. b.mu is locked.
 func (b *Broker) makeDurable(key subscriptionKey, source Destination, noLocal bool) (*durable, error) {
+	if err := b.roomFor(source, patternCost(source.Name)+queueCost(key.clientID)+2*int64(len(key.name))); err != nil {
+		return nil, err
+	}
 	w := b.borrow()
 	defer b.giveBack(w)
 	d := &durable{key: key, source: source, noLocal: noLocal}
@@ -203,6 +209,7 @@ func (b *Broker) addDurable(d *durable, id persist.QueueID) {
 	q := b.newQueue(kindDurable, id, d.source, b.policyFor(d.source))
 	d.claim = &claim{q: q, noLocal: d.noLocal, clientID: d.key.clientID}
 	b.durables[d.key] = d
+	b.queueNames += queueCost(d.key.clientID) + 2*int64(len(d.key.name))
 	b.router.add(d.source.Name, d.claim)
 	b.version.Add(1)
 }
@@ -225,6 +232,7 @@ func (b *Broker) deleteDurable(d *durable) error {
 	b.router.remove(d.source.Name, d.claim)
 	b.version.Add(1)
 	delete(b.durables, d.key)
+	b.queueNames -= queueCost(d.key.clientID) + 2*int64(len(d.key.name))
 	delete(b.byID, q.id)
 	b.timed.remove(q)
 	return nil
