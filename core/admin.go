@@ -51,6 +51,7 @@ func (b *Broker) Stats() Stats {
 	b.duplicates.snapshot(&s)
 	b.mu.RLock()
 	defer b.mu.RUnlock()
+	s.NameBytes, s.NameLimitBytes = b.nameBytes(), b.limits.NameBytes
 	s.Queues, s.Topics, s.Subscriptions, s.Inboxes, s.Clients = len(b.queues), len(b.topics), len(b.durables), len(b.inboxes), len(b.clients)
 	for _, c := range b.clients {
 		if p := c.card.Load().protocol; p != "" {
@@ -62,12 +63,14 @@ func (b *Broker) Stats() Stats {
 	return s
 }
 
-// Queue shows one; ErrNotFound.
+// Queue shows one; ErrNotFound. It may read the disk: do not call it from a connection's goroutine. Listings show an age that
+// has to be read the next time.
 func (b *Broker) Queue(d Destination) (QueueInfo, error) {
 	q, err := b.named(d)
 	if err != nil {
 		return QueueInfo{}, err
 	}
+	(*elder)(q).page()
 	return q.info(), nil
 }
 
@@ -98,22 +101,6 @@ func (q *queue) info() QueueInfo {
 		i.OldestMs = max(q.b.nowMs()-oldest, 0)
 	}
 	return i
-}
-
-// oldestMs is when the first message in memory was made, of those that wait or are in flight; 0 is not known.
-func (q *queue) oldestMs() (oldest int64) {
-	look := func(e *entry) {
-		if e != nil && e.msg != nil && e.msg.TimestampMs > 0 && (oldest == 0 || e.msg.TimestampMs < oldest) {
-			oldest = e.msg.TimestampMs
-		}
-	}
-	for i := range q.lanes {
-		look(q.lanes[i].ready.head)
-	}
-	for _, s := range q.holders() {
-		look(s.flight.head)
-	}
-	return oldest
 }
 
 // Topics lists like Queues.

@@ -35,6 +35,7 @@ type queue struct {
 	pending list   // in the order of the log
 	delayed delays
 	dead    []burial        // for release to hand out
+	old     *oldest         // nil while nobody asks
 	lost    []persist.Range // of what was dropped or expired: for release to log
 	subs    []*subscription
 	leaving []*subscription // detached; what they have in flight is settled by open transactions

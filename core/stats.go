@@ -12,6 +12,8 @@ type Stats struct {
 	Clients          int    `json:"clients"`
 	MemoryBytes      int64  `json:"memoryBytes"`
 	MemoryLimitBytes int64  `json:"memoryLimitBytes"`
+	NameBytes        int64  `json:"nameBytes"` // of memory, for the names of queues, subscriptions and sessions
+	NameLimitBytes   int64  `json:"nameLimitBytes"`
 	StoreBytes       uint64 `json:"storeBytes"`
 	StoreLimitBytes  uint64 `json:"storeLimitBytes"`
 	StoreFull        bool   `json:"storeFull"`

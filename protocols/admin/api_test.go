@@ -202,7 +202,7 @@ func TestBrowse(t *testing.T) {
 
 func TestMetrics(t *testing.T) {
 	f := &fakeBroker{stats: core.Stats{Protocols: map[string]core.Traffic{"amqp": {Clients: 2, Received: 10}}, DeadLettered: map[string]uint64{"rejected": 1},
-		Dropped: map[string]uint64{"slow": 2}, StoreFull: true, Queues: 3, Duplicates: 7, DuplicateIDs: 8}, queue: []core.QueueInfo{
+		Dropped: map[string]uint64{"slow": 2}, StoreFull: true, Queues: 3, NameBytes: 5, Duplicates: 7, DuplicateIDs: 8}, queue: []core.QueueInfo{
 		{Name: "a.b", Kind: "queue", Depth: 5, InFlight: 2, OldestMs: 1500}, {Name: "a.b", Kind: "temp-queue"},
 		{Name: "z\xff", Kind: "queue", Paused: true}, {Name: "z\xfe", Kind: "queue"}}}
 	s := New(f, master, true)
@@ -210,7 +210,7 @@ func TestMetrics(t *testing.T) {
 	for _, want := range []string{`havenmq_messages_received_total{protocol="amqp"} 10`, `havenmq_connections{protocol="amqp"} 2`,
 		`havenmq_messages_dead_lettered_total{reason="rejected"} 1`, `havenmq_messages_dropped_total{reason="slow"} 2`, "havenmq_store_full 1",
 		`havenmq_ha_role{role="master"} 1`, `havenmq_ha_role{role="replica"} 0`, "havenmq_ha_epoch 3", "havenmq_log_end_position 99",
-		"havenmq_store_syncs_total 5", "havenmq_queues 3", "havenmq_messages_duplicate_total 7", "havenmq_duplicate_ids 8", "go_goroutines", `havenmq_build_info{version="v"} 1`} {
+		"havenmq_store_syncs_total 5", "havenmq_queues 3", "havenmq_messages_duplicate_total 7", "havenmq_name_bytes 5", "havenmq_duplicate_ids 8", "go_goroutines", `havenmq_build_info{version="v"} 1`} {
 		if !strings.Contains(text, want) {
 			t.Errorf("no %s", want)
 		}

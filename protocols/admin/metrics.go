@@ -63,6 +63,8 @@ var (
 	dSubs         = desc("subscriptions", "Subscriptions kept: durable ones, and MQTT sessions.", "kind")
 	dMemory       = desc("memory_bytes", "Messages and entries held in memory.")
 	dMemoryLimit  = desc("memory_limit_bytes", "systemUsage.memoryUsage.")
+	dNames        = desc("name_bytes", "Memory for the names of queues, subscriptions and sessions.")
+	dNamesLimit   = desc("name_limit_bytes", "Above it new ones are refused.")
 	dStore        = desc("store_bytes", "Size of log and index on disk.")
 	dStoreLimit   = desc("store_limit_bytes", "systemUsage.storeUsage.")
 	dStoreFull    = desc("store_full", "1 while new messages are refused for want of room.")
@@ -120,6 +122,8 @@ func (c *brokerCollector) Collect(ch chan<- prometheus.Metric) {
 	e.gauge(dSubs, float64(s.Inboxes), "inbox")
 	e.gauge(dMemory, float64(s.MemoryBytes))
 	e.gauge(dMemoryLimit, float64(s.MemoryLimitBytes))
+	e.gauge(dNames, float64(s.NameBytes))
+	e.gauge(dNamesLimit, float64(s.NameLimitBytes))
 	e.store(&s, &n.Store)
 }
 
