@@ -22,7 +22,7 @@ func (x *Index) keepUp(leading bool) error {
 	}
 	x.ticks++
 	obeyed := trim.to <= x.log.logStart()
-	if pos != flushed && (dirty > x.budget || x.ticks >= flushTicks || !obeyed) {
+	if pos != flushed && (dirty > x.budget || x.ticks >= flushTicks || !obeyed && !x.weaken["trim-flushed"]) {
 		x.ticks = 0
 		if err := x.flush(); err != nil {
 			return err
@@ -57,7 +57,7 @@ func (x *Index) dropTrimmed() error {
 	x.mu.RLock()
 	trim, flushed := x.trim, x.flushed
 	x.mu.RUnlock()
-	if flushed <= trim.at {
+	if flushed <= trim.at && !x.weaken["trim-flushed"] {
 		return nil
 	}
 	return x.log.dropSegmentsBelow(trim.to)

@@ -113,7 +113,7 @@ func (s *Store) SwitchTo(incoming *Store) error {
 		err = errors.Join(f.Sync(), f.Close(), fsys.SyncDir(in))
 	}
 	if err == nil {
-		err = finishSwitch(fsys, dir)
+		err = finishSwitch(fsys, dir, s.weaken["index-kept"])
 	}
 	if err != nil {
 		return fmt.Errorf("switching to incoming/: %w", err)
@@ -133,13 +133,18 @@ func exists(fsys FS, name string) (bool, error) {
 }
 
 // finishSwitch goes on with a switch that has been decided. It may be done again wherever it stopped.
-func finishSwitch(fsys FS, dir string) error {
+func finishSwitch(fsys FS, dir string, keepIndex bool) error {
 	in := path.Join(dir, incomingName)
 	ready, err := exists(fsys, path.Join(in, readyName))
 	if err != nil {
 		return err
 	}
 	if ready {
+		if keepIndex {
+			if err := keepOldIndex(fsys, dir); err != nil {
+				return err
+			}
+		}
 		if err := dropLog(fsys, dir); err != nil {
 			return err
 		}
@@ -166,6 +171,12 @@ func finishSwitch(fsys FS, dir string) error {
 		return err
 	}
 	return removeTree(fsys, in)
+}
+
+// keepOldIndex has a switch leave the index as it is: for a simulation that must notice.
+func keepOldIndex(fsys FS, dir string) error {
+	old, fresh := path.Join(dir, indexName), path.Join(dir, incomingName, indexName)
+	return errors.Join(removeTree(fsys, fresh), fsys.MkdirAll(fresh), moveFiles(fsys, old, fresh, nil))
 }
 
 // dropLog removes segments and index.

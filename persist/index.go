@@ -36,6 +36,7 @@ type Index struct {
 	budget int64 // bytes of an overlay that is due to be written
 	logf   func(format string, args ...any)
 	plain  bool // a table takes LevelDB's place
+	weaken map[string]bool
 
 	flushing sync.Mutex    // one flush at a time, or none while a cut is made; taken before mu
 	boundary chan struct{} // told when what was wanted is frozen
@@ -86,7 +87,7 @@ type frozenState struct {
 // openIndex opens the index in dir, or makes an empty one where there is none that can be trusted.
 func openIndex(fs FS, dir string, l indexLog, o *Options) (index, error) {
 	x := &Index{log: l, files: &levelFiles{fs: fs, dir: dir, log: l}, budget: maxOverlayBytes, now: newOverlay(), notes: map[string]*slotMore{},
-		logf: o.Logf, boundary: make(chan struct{}, 1), plain: o.Stepped}
+		logf: o.Logf, boundary: make(chan struct{}, 1), plain: o.Stepped, weaken: o.Weaken}
 	if o.MemoryBytes > 0 {
 		x.budget = min(max(o.MemoryBytes/8, minOverlayBytes), maxOverlayBytes)
 	}

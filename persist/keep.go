@@ -93,12 +93,17 @@ func (l *Log) dropSegmentsBelow(p Pos) error {
 	if !l.pins.passes(p, &l.start) {
 		return nil // a later look will find it so
 	}
-	if err := l.meta.update(func(m *Meta) { m.LogStart = p }); err != nil {
-		return err
+	if !l.weaken["start-first"] {
+		if err := l.meta.update(func(m *Meta) { m.LogStart = p }); err != nil {
+			return err
+		}
 	}
 	var errs []error
 	for _, g := range l.segs.takeBelow(p) {
 		errs = append(errs, l.fs.Remove(l.segs.name(g.first)))
+	}
+	if l.weaken["start-first"] {
+		errs = append(errs, l.meta.update(func(m *Meta) { m.LogStart = p }))
 	}
 	return errors.Join(errs...)
 }

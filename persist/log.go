@@ -43,6 +43,7 @@ type Log struct {
 	progress Progress
 	sync     Sync
 	limit    uint64 // storeUsage; 0 none
+	weaken   map[string]bool
 	// batchLimit is the most that a batch of more than one unit takes.
 	batchLimit int
 	now        func() time.Time

@@ -47,6 +47,9 @@ type Options struct {
 	// own choosing, on one goroutine. The index is kept in one file that is written anew at each flush. For simulations.
 	Stepped bool
 
+	// Weaken names rules that a simulation leaves out, to see that it notices. Empty in a product.
+	Weaken map[string]bool
+
 	begin     *segmentHeader // of incoming/: an empty log begins there
 	openIndex indexOpener    // openIndex by default
 }

@@ -289,7 +289,17 @@ func (x *Index) relocate(finds []*find) error {
 	if finds, err = c.still(finds); err != nil {
 		return err
 	}
+	if x.weaken["relocate-state"] {
+		for _, f := range finds {
+			for i := range f.entries {
+				f.entries[i].Attempts = 0
+			}
+		}
+	}
 	tail := newTailCheck(finds)
+	if x.weaken["relocate-tail"] {
+		tail = newTailCheck(nil)
+	}
 	for len(finds) > 0 {
 		var u *chunk
 		u, finds = nextChunk(finds)

@@ -62,7 +62,7 @@ func Open(o Options) (_ *Store, err error) {
 		return nil, err
 	}
 	s.Log = newLog(&o)
-	if err := finishSwitch(o.FS, o.Dir); err != nil {
+	if err := finishSwitch(o.FS, o.Dir, o.Weaken["index-kept"]); err != nil {
 		return nil, err
 	}
 	if err := s.openMeta(); err != nil {
@@ -80,7 +80,7 @@ func Open(o Options) (_ *Store, err error) {
 }
 
 func newLog(o *Options) *Log {
-	l := &Log{fs: o.FS, dir: o.Dir, progress: o.Progress, sync: o.Sync, limit: o.StoreUsage,
+	l := &Log{fs: o.FS, dir: o.Dir, progress: o.Progress, sync: o.Sync, limit: o.StoreUsage, weaken: o.Weaken,
 		batchLimit: int(min(openBatchBytes, o.LogSize-segmentHeaderBytes)), stepped: o.Stepped, tolerant: o.Tolerant, now: o.Now, logf: o.Logf,
 		fatal: o.Fatal, written: o.Written, refused: ErrClosed, wake: make(chan struct{}, 1), failed: make(chan struct{})}
 	l.lazy = time.AfterFunc(time.Hour, l.lazyDue)
@@ -151,18 +151,22 @@ func (s *Store) recover() (err error) {
 		return err
 	}
 	m := s.meta.get()
-	if p := s.index.position(); p != 0 && p < m.LogStart { // what led from there on was trimmed away
+	if p := s.index.position(); p != 0 && p < m.LogStart && !s.weaken["index-place"] { // what led from there on was trimmed away
 		s.logf("the index at position %d is older than the log, which starts at %d: it is built anew", p, m.LogStart)
 		if err := s.index.reset(); err != nil {
 			return err
 		}
 	}
-	s.recovery.Unclean = m.unclean(s.o.BootID)
+	s.recovery.Unclean = m.unclean(s.o.BootID) && !(s.weaken["unclean"] && s.o.Sync.Disk())
 	if s.o.begin != nil {
 		return s.beginAt(s.o.begin)
 	}
-	r, err := recoverLog(s.fs, s.dir, m, s.recovery.Unclean, s.index.position())
-	if err == nil && (r.offIndex || len(r.segments) == 0 && s.index.position() != 0) {
+	known, unclean := m, s.recovery.Unclean
+	if s.weaken["damage"] {
+		known.CommitHint, unclean = 0, true
+	}
+	r, err := recoverLog(s.fs, s.dir, known, unclean, s.index.position())
+	if err == nil && !s.weaken["index-place"] && (r.offIndex || len(r.segments) == 0 && s.index.position() != 0) {
 		s.logf("the index at position %d does not belong to the log, which ends at %d: it is built anew", s.index.position(), r.pos)
 		cut := r.cut
 		if err = s.index.reset(); err == nil {

@@ -28,6 +28,9 @@ func (x *Index) trimDead() (trimmed bool, err error) {
 		return false, passMoved(err)
 	}
 	x.relocator.until = end
+	if x.weaken["trim-committed"] && !t.alive {
+		return true, x.log.dropSegmentsBelow(to)
+	}
 	return !t.alive, nil
 }
 
