@@ -46,6 +46,8 @@ type peerSeat struct {
 	received persist.Pos
 	synced   persist.Pos
 	movedAt  time.Duration // when an acknowledgement moved, or nothing was outstanding
+	lag      persist.Pos   // what it lacked when it attached
+	offUntil time.Duration // it is not taken before
 }
 
 type strange struct {
@@ -155,7 +157,9 @@ func (l *leadership) of(link Link) int {
 	return slices.IndexFunc(l.peers, func(p peerSeat) bool { return p.link == link && link != 0 })
 }
 
-func (n *Node) rejectHello(link Link, reason string, fatal bool) {
+// rejectHello answers a HELLO that is not taken, and says so. What comes behind the first colon is the other node's.
+func (n *Node) rejectHello(link Link, h *Hello, reason string, fatal bool) {
+	n.explainOnce(Warn, fmt.Sprintf("a node that would follow is not taken: %.64s: %s", h.Addr, reason))
 	n.do(Send{link, Reject{Epoch: n.lead.epoch, Promised: n.promise, Reason: reason, Fatal: fatal}}, Hang{link})
 }
 
@@ -165,34 +169,37 @@ func (n *Node) welcome(link Link, h Hello) {
 	i := c.Seat(h.NodeID)
 	switch {
 	case h.ClusterID != c.ClusterID:
-		n.rejectHello(link, fmt.Sprintf("it belongs to cluster %s, and this is %s: give it an empty directory, or the zkPath of its own cluster", h.ClusterID, c.ClusterID), true)
-		return
-	case h.Promised > l.epoch:
-		n.rejectHello(link, "it has promised a later epoch", false)
-		n.stepDown("a replica has promised a later epoch")
+		n.rejectHello(link, &h, fmt.Sprintf("it belongs to cluster %s, and this is %s: give it an empty directory, or the zkPath of its own cluster", h.ClusterID, c.ClusterID), true)
 		return
 	case h.NodeID == n.disk.meta.NodeID:
-		n.rejectHello(link, "it has this node's id: its data directory is a copy: start it with an empty one", h.Generation <= n.gen)
+		n.rejectHello(link, &h, "it has this node's id: its data directory is a copy: start it with an empty one", h.Generation <= n.gen)
 		if h.Generation > n.gen {
 			n.stepDown("this node's seat was taken over by another")
 		}
 		return
 	case i < 0 || h.Generation > c.Seats[i].Generation:
-		n.rejectHello(link, "its seat is not known here yet", false)
+		n.rejectHello(link, &h, "its seat is not known here yet", false)
 		return
 	case h.Generation != 0 && h.Generation < c.Seats[i].Generation: // 0: it has not reached ZooKeeper yet
-		n.rejectHello(link, "its seat was taken over by another: start it with an empty directory", true)
+		n.rejectHello(link, &h, "its seat was taken over by another: start it with an empty directory", true)
 		return
 	}
-	if j := l.of(link); j >= 0 && j != i {
-		n.rejectHello(link, "it was another node before", false)
+	switch j, p := l.of(link), &l.peers[i]; {
+	case h.Promised > l.epoch:
+		n.rejectHello(link, &h, "it has promised a later epoch", false)
+		n.stepDown("a replica has promised a later epoch")
 		return
-	}
-	if p := &l.peers[i]; p.link != 0 && p.link != link {
-		if p.process != h.Incarnation && p.beats.dead(n.now, n.o.Timing.LinkTimeout) == "" {
-			n.rejectHello(link, "another process with its id follows, and is alive: a directory was copied", false)
-			return
-		}
+	case j >= 0 && j != i:
+		n.rejectHello(link, &h, "it was another node before", false)
+		return
+	case n.now < p.offUntil:
+		n.rejectHello(link, &h, "it fell too far behind, and the log that was held for it may go: it is taken again in a moment", false)
+		return
+	case p.link == 0 || p.link == link:
+	case p.process != h.Incarnation && p.beats.dead(n.now, n.o.Timing.LinkTimeout) == "":
+		n.rejectHello(link, &h, "another process with its id follows, and is alive: a directory was copied", false)
+		return
+	default:
 		n.do(Hang{p.link})
 	}
 	n.attachReplica(i, link, h)
@@ -216,6 +223,7 @@ func (n *Node) attachReplica(i int, link Link, h Hello) {
 	if n.weak("cut-point") {
 		cut = min(end, h.End)
 	}
+	p.lag = end - min(cut, end)
 	a := Attach{Epoch: l.epoch, Cut: cut, VoterAt: end, Commit: l.commit}
 	if cut < n.disk.start {
 		a.Restart, a.Cut = true, n.disk.start

@@ -28,6 +28,10 @@ func (n *Node) leadTime() {
 		if n.now-p.movedAt > n.o.Timing.SlowReplica && !p.full {
 			why = "it has acknowledged nothing for a while"
 		}
+		if n.fallenBehind(p) {
+			why = "it falls ever further behind: the log is held for it no longer"
+			p.offUntil = n.now + retentionPause
+		}
 		if why != "" {
 			n.do(Hang{p.link})
 			l.lost(n, p.link, why)
@@ -40,6 +44,16 @@ func (n *Node) leadTime() {
 	}
 	n.yield()
 	n.tellWaiting()
+}
+
+// retentionPause is how long a replica that fell too far behind is away, so that the log may be trimmed.
+const retentionPause = 2 * time.Second
+
+// fallenBehind says whether a replica lacks so much more than when it attached that the log is not to be held for it any longer.
+// One that gains, however slowly, is waited for.
+func (n *Node) fallenBehind(p *peerSeat) bool {
+	end := n.disk.received
+	return n.o.RetentionBytes > 0 && !p.full && end > p.synced && end-p.synced > p.lag+n.o.RetentionBytes
 }
 
 // silence is how long ago a quorum was last known to hear this master.

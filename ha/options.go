@@ -14,14 +14,19 @@ type Options struct {
 	Weight   int
 	Sync     persist.Sync
 	// Settings are those of the configuration that should be the same on all nodes, as words key=value; at most MaxSettings bytes.
-	Settings    string
-	Incarnation uint64 // random, of this process
-	NewID       func() persist.ID
-	NewNonce    func() uint64
-	Timing      Timing
+	Settings string
+	// RetentionBytes bounds how much of the log is held for a replica that does not keep up, beside what it lacked when it attached. 0: no bound.
+	RetentionBytes persist.Pos
+	Incarnation    uint64 // random, of this process
+	NewID          func() persist.ID
+	NewNonce       func() uint64
+	Timing         Timing
 	// Weaken names rules that a simulation leaves out, to see that it notices. Empty in a product.
 	Weaken map[string]bool
 }
+
+// DefaultRetentionBytes is for RetentionBytes where nobody says anything else.
+const DefaultRetentionBytes = 4 << 30
 
 // MaxSettings bounds Options.Settings: they stand in each member's row.
 const MaxSettings = 1024

@@ -17,18 +17,29 @@ type chaos struct {
 	link   Link   // the last one that a Dial of this node's got
 	now    time.Duration
 	serial uint64
+	wild   bool    // any numbers
 	disk   []Event // what the disk has yet to answer
 }
 
 func (c *chaos) id() persist.ID { return persist.ID{byte(rapid.IntRange(0, 4).Draw(c.t, "id"))} }
-func (c *chaos) num() uint64    { return rapid.Uint64Range(0, 4).Draw(c.t, "n") }
-func (c *chaos) bool() bool     { return rapid.Bool().Draw(c.t, "b") }
+func (c *chaos) num() uint64 {
+	if c.wild && c.pick(20) == 0 {
+		return rapid.Uint64().Draw(c.t, "n")
+	}
+	return rapid.Uint64Range(0, 4).Draw(c.t, "n")
+}
+func (c *chaos) bool() bool { return rapid.Bool().Draw(c.t, "b") }
 func (c *chaos) addr() string {
 	return rapid.SampledFrom([]string{"a:1", "b:1", "c:1", ""}).Draw(c.t, "addr")
 }
-func (c *chaos) pos() persist.Pos { return persist.Pos(rapid.Uint64Range(0, 300).Draw(c.t, "pos")) }
-func (c *chaos) aLink() Link      { return rapid.SampledFrom([]Link{c.link, 1, 2, 3, 0}).Draw(c.t, "link") }
-func (c *chaos) pick(of int) int  { return rapid.IntRange(0, of-1).Draw(c.t, "kind") }
+func (c *chaos) pos() persist.Pos {
+	if c.wild && c.pick(20) == 0 {
+		return persist.Pos(rapid.Uint64().Draw(c.t, "pos"))
+	}
+	return persist.Pos(rapid.Uint64Range(0, 300).Draw(c.t, "pos"))
+}
+func (c *chaos) aLink() Link     { return rapid.SampledFrom([]Link{c.link, 1, 2, 3, 0}).Draw(c.t, "link") }
+func (c *chaos) pick(of int) int { return rapid.IntRange(0, of-1).Draw(c.t, "kind") }
 func (c *chaos) meta() persist.Meta {
 	return persist.Meta{ClusterID: persist.ID{9 * byte(c.pick(2))}, NodeID: persist.ID{2}, Promised: c.num(), Voter: c.bool(), CommitHint: c.pos(),
 		MasterAddr: c.addr()}
@@ -175,7 +186,7 @@ func (c *chaos) did(a Action) {
 }
 
 // somewhere is a node that has come some way: blank or from any store, following, or leading.
-func (c *chaos) somewhere(t *testing.T) *Node {
+func (c *chaos) somewhere(t testing.TB) *Node {
 	s := newStage(t, voter(), Options{})
 	switch c.pick(4) {
 	case 0:
@@ -198,8 +209,13 @@ func (c *chaos) somewhere(t *testing.T) *Node {
 
 // TestAnyEvents: whatever comes, in whatever order, the machine does not panic, and promises and commits never go back.
 func TestAnyEvents(t *testing.T) {
-	rapid.Check(t, func(r *rapid.T) {
-		c := &chaos{t: r, serial: 1}
+	rapid.Check(t, anyEvents(t))
+}
+
+// anyEvents is a run; t is for its beginning.
+func anyEvents(t testing.TB) func(*rapid.T) {
+	return func(r *rapid.T) {
+		c := &chaos{t: r, serial: 1, wild: rapid.Bool().Draw(r, "wild")}
 		n := c.somewhere(t)
 		var promised uint64
 		var committed persist.Pos
@@ -231,5 +247,10 @@ func TestAnyEvents(t *testing.T) {
 			n.Emergency()
 			n.Wake()
 		}
-	})
+	}
+}
+
+// FuzzNode: a fuzzer finds what chance does not.
+func FuzzNode(f *testing.F) {
+	f.Fuzz(func(t *testing.T, data []byte) { rapid.MakeFuzz(anyEvents(t))(t, data) })
 }

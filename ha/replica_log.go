@@ -19,6 +19,10 @@ func (n *Node) attach(f Attach) {
 	case u.stalled:
 		n.hangUp()
 		return
+	case n.view.Connected && n.knowsTree && !n.behind && f.Epoch > n.mandated():
+		n.explain(Warn, fmt.Sprintf("the master says epoch %d, and ZooKeeper knows epoch %d as the newest: attaching again", f.Epoch, n.mandated()))
+		n.rest(n.o.Timing.Heartbeat)
+		return
 	case !f.Restart && f.Cut > d.end():
 		n.tell(Warn, fmt.Sprintf("the master would cut this log at position %d, and it ends at %d: attaching again", f.Cut, d.end()))
 		n.rest(n.o.Timing.Heartbeat)

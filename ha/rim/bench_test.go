@@ -1,7 +1,9 @@
 package rim
 
 import (
+	"fmt"
 	"net"
+	"os"
 	"slices"
 	"syscall"
 	"testing"
@@ -10,14 +12,30 @@ import (
 	"github.com/havenmq/havenmq/persist"
 )
 
+// firstPort and lastPort lie below the range that the kernel hands out for outgoing connections, and above that of other tests: a
+// member gives its port up while it is a replica, and takes it again.
+const firstPort, lastPort = 10000, 19999
+
+var lastGiven = firstPort + os.Getpid()*41%(lastPort-firstPort)
+
+// freeAddr is an address that nobody listens at, another one each time.
 func freeAddr(t testing.TB) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	for range lastPort - firstPort {
+		if lastGiven++; lastGiven > lastPort {
+			lastGiven = firstPort
+		}
+		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", lastGiven))
+		if err != nil {
+			continue
+		}
+		if err := l.Close(); err != nil {
+			t.Fatal(err)
+		}
+		return l.Addr().String()
 	}
-	defer func() { _ = l.Close() }()
-	return l.Addr().String()
+	t.Fatal("no port is free")
+	return ""
 }
 
 type moved chan struct{}

@@ -85,6 +85,7 @@ func descriptors(t *testing.T) int {
 // TestManyRoleChanges kills, restarts and promotes at random under load: what was confirmed is there in the end, once
 // each, logs are the same, and neither goroutines nor descriptors are left over.
 func TestManyRoleChanges(t *testing.T) {
+	freeAddr(t) // the first socket opens descriptors of the runtime's own
 	before := descriptors(t)
 	changes := 0
 	seed := rand.Uint64()

@@ -130,11 +130,3 @@ func (r *Rim) accepted(c *wire.Conn) {
 		p.read()
 	}
 }
-
-func (r *Rim) refused(remote string, err error) {
-	if remote == "" {
-		r.tell(ha.Warn, "accepting replicas at %s: %v", r.o.Bind, err)
-		return
-	}
-	r.tell(ha.Warn, "a connection from %s to the replication port was refused: %v", remote, err)
-}

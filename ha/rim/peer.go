@@ -139,6 +139,11 @@ func (p *peer) got(m *wire.Message, b *buffer) (ok, kept bool) {
 		p.known = true
 		_ = p.conn.SetReadDeadline(time.Time{}) // if it fails the next Read does
 	}
+	if why := p.lie(m); why != "" {
+		p.leave(why)
+		r.tell(ha.Warn, "a replica's link is ended: %s: %s", p.conn.Remote(), why)
+		return false, false
+	}
 	if m.Kind != wire.KindAppend {
 		r.stepLocked(ha.Got{Link: p.id, Frame: f})
 		return true, false
@@ -147,6 +152,21 @@ func (p *peer) got(m *wire.Message, b *buffer) (ok, kept bool) {
 	r.stepLocked(ha.Got{Link: p.id, Frame: f})
 	r.lent = nil
 	return true, b.refs.Load() > 1 || b.bytes == nil
+}
+
+// lie says what in a frame cannot be true: nobody holds more of the log than this node has written, and nothing but that is streamed.
+func (p *peer) lie(m *wire.Message) string {
+	if m.Kind != wire.KindAck || !p.accepted {
+		return ""
+	}
+	s := p.r.store.Load()
+	if s == nil {
+		return ""
+	}
+	if held, end := max(m.Ack.Received, m.Ack.Synced), s.Received(); held > end {
+		return fmt.Sprintf("it acknowledges position %d, and the log ends at %d", held, end)
+	}
+	return ""
 }
 
 // send puts a frame into the writer's buffer.

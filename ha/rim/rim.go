@@ -52,6 +52,7 @@ type Rim struct {
 	roles    *queue[func()]
 	tells    *queue[ha.Tell]
 	intake   *intake
+	refusals refusals
 	epoch    uint64         // the disk goroutine's: of the log whose history was told last,
 	epochIn  bool           // and whether that was incoming/
 	working  sync.WaitGroup // clock, disk, arbiter, roles

@@ -163,9 +163,9 @@ func TestRolesInOrder(t *testing.T) {
 	if s := next[ha.Served](n); s.Epoch != 1 {
 		t.Fatalf("%#v", s)
 	}
-	want[ha.Withdrawn](n)
+	next[ha.Withdrawn](n)
 	n.do(ha.Reopen{})
-	if o := want[ha.Opened](n); o.Boot.Received == 0 || len(o.Boot.History) != 1 || o.Boot.Meta.Promised != 1 {
+	if o := next[ha.Opened](n); o.Boot.Received == 0 || len(o.Boot.History) != 1 || o.Boot.Meta.Promised != 1 {
 		t.Fatalf("%#v", o)
 	}
 	if all := n.roles.all(); !slices.Equal(all, []string{"serve 1", "pause true", "pause false", "stop: deposed"}) {
