@@ -49,9 +49,10 @@ func newMemStore(tb testing.TB) *memStore { return &memStore{tb: tb, state: newM
 // start has a goroutine commit whatever is appended, until stop.
 func (s *memStore) start() {
 	s.kick, s.done = make(chan struct{}, 1), make(chan struct{})
+	kick, done := s.kick, s.done // stop takes the field away, perhaps before the goroutine runs
 	go func() {
-		defer close(s.done)
-		for range s.kick {
+		defer close(done)
+		for range kick {
 			s.commit(1 << 30)
 		}
 	}()

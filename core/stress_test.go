@@ -110,7 +110,10 @@ const (
 func (s *stress) produce(id uint64, n int) {
 	w := s.walker(id, &ConnectRequest{Protocol: "amqp"})
 	defer w.c.Close(s.now.Load())
-	defer s.sending.Add(-1)
+	defer func() { // the last of its messages may have been accepted before it knew that they are confirmed
+		s.sending.Add(-1)
+		s.look()
+	}()
 	open := 0
 	var tx []string
 	for i := 0; i < n || open > 0 || len(tx) > 0; {
