@@ -45,6 +45,7 @@ type dupProducer struct {
 	head  int
 	next  uint64 // the number of the next mark: it gives the slot
 	at    int    // place in the heap
+	top   uint64 // while the broker is opened: the highest stamp
 }
 
 func (p *dupProducer) n() int          { return len(p.marks) - p.head }
@@ -308,22 +309,44 @@ func (d *duplicates) boot(key, value []byte) bool {
 	p := d.logged.producer(binary.BigEndian.Uint64(key))
 	m := dupMark{stamp: binary.BigEndian.Uint64(value[1:])}
 	copy(m.digest[:], value[9:])
-	d.logged.seen[m.digest] = struct{}{}
-	d.logged.stamp = max(d.logged.stamp, m.stamp)
 	p.marks = append(p.marks, m)
-	if n := len(p.marks); n > 1 && p.marks[n-2].stamp > m.stamp { // the newest stays the last
-		p.marks[n-1], p.marks[n-2] = p.marks[n-2], m
-	} else {
-		p.next = dupWindow + uint64(binary.BigEndian.Uint16(key[8:])) + 1
+	if m.stamp >= p.top {
+		p.top, p.next = m.stamp, dupWindow+uint64(binary.BigEndian.Uint16(key[8:]))+1
 	}
 	return len(p.marks) <= dupWindow
 }
 
-// booted puts in order what boot read.
+// booted puts in order what boot read, of which there may be much while clients wait for the new master.
 func (d *duplicates) booted() {
-	for _, p := range d.logged.producers {
-		slices.SortFunc(p.marks, func(x, y dupMark) int { return compare(x.stamp, y.stamp) })
-		heap.Push(&d.logged.ages, p)
+	s, n := &d.logged, 0
+	for _, p := range s.producers {
+		n += len(p.marks)
+	}
+	if n == 0 {
+		return
+	}
+	s.seen = make(map[digest]struct{}, n)
+	for _, p := range s.producers {
+		p.order()
+		for i := range p.marks {
+			s.seen[p.marks[i].digest] = struct{}{}
+		}
+		s.stamp = max(s.stamp, p.top)
+		heap.Push(&s.ages, p)
 	}
 	d.trim(dupForgets)
+}
+
+// order puts marks that came by slot into the order of their stamps: the slots are a ring, so that this mostly is a turn.
+func (p *dupProducer) order() {
+	for i := 1; i < len(p.marks); i++ {
+		if p.marks[i].stamp < p.marks[i-1].stamp {
+			p.marks = append(append(make([]dupMark, 0, len(p.marks)), p.marks[i:]...), p.marks[:i]...)
+			break
+		}
+	}
+	byStamp := func(x, y dupMark) int { return compare(x.stamp, y.stamp) }
+	if !slices.IsSortedFunc(p.marks, byStamp) {
+		slices.SortFunc(p.marks, byStamp)
+	}
 }
