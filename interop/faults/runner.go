@@ -259,6 +259,7 @@ const (
 	bodyBytes  = 100
 	largeBytes = 4000
 	hugeBytes  = 16000
+	bulkBytes  = 64000
 )
 
 // loadOf starts clients that send bodies of a size.

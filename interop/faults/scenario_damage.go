@@ -64,7 +64,7 @@ const backlogSegments = 96
 
 // rotten is scenario 24: a bit flips in a sealed segment, of a replica that is down, then of the master under its consumers.
 func rotten(s *stage) {
-	l := s.loadOf(hugeBytes)
+	l := s.loadOf(bulkBytes)
 	l.stopConsuming()
 	s.must(until(startTimeout, "there is a backlog", func() bool {
 		all, err := s.master.segments()
@@ -79,6 +79,7 @@ func rotten(s *stage) {
 	s.must(replica.boot())
 	s.mended(replica)
 	s.mustSay(replica, "is damaged at offset")
+	s.mustSay(replica, "this node has no vote until")
 	s.elections(0, 0)
 	_, err = s.c.whole()
 	s.must(err)

@@ -10,7 +10,7 @@ import (
 
 // fullReplica is scenario 21. Nothing is consumed meanwhile, as the log would trim itself and fit.
 func fullReplica(s *stage) {
-	l := s.loadOf(largeBytes)
+	l := s.loadOf(hugeBytes)
 	l.stopConsuming()
 	full := s.c.others(s.master)[0]
 	s.must(until(startTimeout, full.host.name+" says that its disk is full", func() bool {

@@ -36,9 +36,6 @@ func absentReplica(s *stage) {
 	s.saw("%d MB in %s, of which the log kept %d MB; fetched in %s; p99 %s before, %s meanwhile", total>>20, wrote.Round(time.Second), kept>>20, ms(took), ms(before), ms(during))
 }
 
-// bulkBytes is the size of a body of those that fill a log.
-const bulkBytes = 64 << 10
-
 // absentTimeout is far above what it takes to write what a scenario wants written.
 const absentTimeout = 5 * time.Minute
 
