@@ -36,12 +36,15 @@
 //   - A stream holds one chunk. The log that a slow replica lacks stays in files.
 //   - A stream that lacks much of what is committed is held to a rate while clients append (ration.go).
 //   - A link whose peer does not read is cut when outBytes of frames wait for it.
+//   - Of connections to the replication port that are refused one line of a kind is written each refusalPause.
 //
 // # Invariants
 //
 //   - Events of one link come in order; Lost comes last and once, after both its goroutines have let go of the store.
 //   - A buffer belongs to the reader, to a Write action or to the pool, and to one of them at a time.
-//   - An error of the disk ends the process: nothing is tried again.
+//   - An error of the disk ends the process: nothing is tried again. That it is full is none: the machine is told, and a store that
+//     cannot be opened for want of room is tried again.
+//   - An ACK of more than this node has written ends its link before the machine hears of it.
 //
 // # Lock order
 //
