@@ -54,8 +54,9 @@ crash: build ## the long way: 50 times kill -9 under load, 100,000 attackers, 1,
 scale: build ## a backlog of 2,000,000, fan-out to 1,000, 100,000 queues
 	$(MAKE) -C interop scale
 
-sim: setup ## 40,000 clusters from seeds 1 to 40,000, every third of five nodes
-	go test -count=1 -timeout 120m -v -run 'TestSeeds$$' ./ha/sim/ -seeds 40000
+sim: setup ## 50,000 clusters from seeds, 10,000 of them of five nodes, and each rule left out until a run notices (1 h)
+	go test -count=1 -timeout 240m -v -run 'TestSeeds$$' ./ha/sim/ -seeds 50000
+	go test -count=1 -timeout 240m -v -run 'TestMutants$$' ./ha/sim/ -mutants 10000
 
 fuzz: setup ## each fuzz target for T (default 60s)
 	@set -e; for f in $$(grep -rlE '^func Fuzz' --include='*_test.go' .); do \

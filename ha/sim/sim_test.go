@@ -3,12 +3,14 @@ package sim
 import (
 	"flag"
 	"fmt"
+	"runtime"
+	"sync"
 	"testing"
 	"time"
 )
 
 var (
-	seeds = flag.Int("seeds", 100, "how many runs")
+	seeds = flag.Int("seeds", 1000, "how many runs; 50 with -short")
 	seed  = flag.Uint64("seed", 0, "run this seed alone")
 	steps = flag.Bool("steps", false, "print what happens")
 )
@@ -34,19 +36,50 @@ func (w *World) run() (*World, error) {
 	return w, w.final()
 }
 
+// size is how many nodes a seed's cluster has.
+func size(seed uint64) int {
+	if seed%5 == 0 {
+		return 5
+	}
+	return 3
+}
+
+// TestSeeds runs clusters on all processors. A run that fails says how to have it again.
 func TestSeeds(t *testing.T) {
 	first, last := uint64(1), uint64(*seeds)
-	if *seed != 0 {
+	switch {
+	case *seed != 0:
 		first, last = *seed, *seed
+	case testing.Short():
+		last = min(last, 50)
 	}
+	var mu sync.Mutex
 	var all totals
-	for s := first; s <= last; s++ {
-		w, err := run(s, size(s))
-		if err != nil {
-			t.Fatalf("seed %d: %v", s, err)
-		}
-		all.add(w)
+	next := first
+	var shards sync.WaitGroup
+	for range runtime.GOMAXPROCS(0) {
+		shards.Go(func() {
+			for {
+				mu.Lock()
+				s := next
+				next++
+				mu.Unlock()
+				if s > last {
+					return
+				}
+				w, err := run(s, size(s))
+				mu.Lock()
+				if err != nil {
+					t.Errorf("seed %d: %v\n\tagain: go test -count=1 -run 'TestSeeds$' ./ha/sim/ -seed %d", s, err, s)
+					next = last + 1
+				} else {
+					all.add(w)
+				}
+				mu.Unlock()
+			}
+		})
 	}
+	shards.Wait()
 	t.Log(all.String())
 	if tame := all.tooTame(); all.runs >= 100 && len(tame) > 0 {
 		t.Errorf("less than once in two runs: %v", tame)
