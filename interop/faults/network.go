@@ -86,7 +86,12 @@ func (h *host) deaf(senders ...string) error {
 	return run(h.inside("nft add element ip f from { " + strings.Join(senders, ", ") + " }"))
 }
 
-// mend ends all that deaf did.
+// lossy makes the host lose 5% of the packets of senders.
+func (h *host) lossy(senders ...string) error {
+	return run(h.inside("nft add element ip f lossy { " + strings.Join(senders, ", ") + " }"))
+}
+
+// mend ends all that deaf and lossy did.
 func (h *host) mend() error {
 	return run(h.inside("nft flush set ip f from"), h.inside("nft flush set ip f lossy"))
 }

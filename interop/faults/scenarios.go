@@ -35,6 +35,7 @@ var scenarios = []*scenario{
 	{number: 29, title: "a replica, then the master die while the replica fetches the log anew", expected: "its old log still votes", short: true, options: nodeOptions{logSize: "1mb"}, run: killFetching},
 	{number: 30, title: "the master dies again and again: in a rotation, a trim, a checkpoint, an attachment", expected: "nothing is lost, the logs are the same", short: true,
 		options: nodeOptions{logSize: "1mb"}, run: killOften},
+	{number: 31, title: "wall clocks step by an hour; 5% of packets are lost and all come late", expected: "no failover by clocks; bounded flapping", short: true, run: stepClocks},
 	{number: 32, title: "a link flaps every 500 ms: one machine's, then each master's", expected: "no election without a real loss of the quorum, no livelock", short: true, run: flapMaster},
 	{number: 33, title: "a fourth node; another cluster's directory; a wrong securityToken", expected: "refused, never counted", short: true, run: refuseStrangers},
 	{number: 34, title: "ZooKeeper's data is deleted; it is set back to an older state", expected: "served on, alarm, nobody elected; no epoch twice; adopt mends it", short: true, run: loseRows},
