@@ -29,12 +29,11 @@ type jitter struct {
 	h      *host
 	tunnel *os.File
 	raw    int
-	done   chan struct{} // the reader has ended
 }
 
 // newJitter begins to delay what a host sends to its network, by most at the most. The watcher's address is left out.
 func newJitter(h *host, most time.Duration) (*jitter, error) {
-	j := &jitter{h: h, done: make(chan struct{})}
+	j := &jitter{h: h}
 	if err := h.do(j.open); err != nil {
 		return nil, fmt.Errorf("%s: %w", h.name, err)
 	}
@@ -93,7 +92,6 @@ func (j *jitter) open() (err error) {
 
 // forward sends each packet on after a while. It ends with the tunnel.
 func (j *jitter) forward(most time.Duration) {
-	defer close(j.done)
 	under := make(chan struct{}, jitterQueue)
 	for {
 		b := make([]byte, packetBytes)

@@ -32,6 +32,7 @@ func (s *stage) stepClock(l *load, n *node) {
 	c, err := takeClock(n)
 	s.must(err)
 	defer func() { s.must(c.give()) }()
+	s.fault() // the process stood still for a moment until here
 	for _, offset := range []time.Duration{time.Hour, -time.Hour, 0} {
 		s.must(c.set(offset))
 		ahead, err := n.ahead()
