@@ -73,7 +73,7 @@ func catchUp(s *settings, document string) (err error) {
 		}
 		all = append(all, a)
 	}
-	text := absences(s, all) + diskNote([]*result{disk})
+	text := absences(s, all) + diskNote("before the load", []*result{disk})
 	fmt.Print(text)
 	if document != "" {
 		if err := putSection(document, "catch-up", text); err != nil {

@@ -70,7 +70,7 @@ func compareReplication(s *settings, document string) (err error) {
 			}
 		}
 	}
-	text := comparison(s, all) + diskNote(disk)
+	text := comparison(s, all) + diskNote("before each round", disk)
 	fmt.Print(text)
 	if document != "" {
 		if err := putSection(document, "replication", text); err != nil {
@@ -261,7 +261,7 @@ func comparison(s *settings, all []*contender) string {
 }
 
 // diskNote says how the disk was without load, so that a reader can tell the broker's share of a latency.
-func diskNote(disk []*result) string {
-	return fmt.Sprintf("The same disk before each round, with nothing measured: a sync of %d bytes takes %.2f ms at p50, %.2f at p99, %.2f at p99.9.\n",
-		diskSyncBytes, ms(medianPercentile(disk, 50)), ms(medianPercentile(disk, 99)), ms(medianPercentile(disk, 99.9)))
+func diskNote(when string, disk []*result) string {
+	return fmt.Sprintf("The same disk %s, with nothing measured: a sync of %d bytes takes %.2f ms at p50, %.2f at p99, %.2f at p99.9.\n",
+		when, diskSyncBytes, ms(medianPercentile(disk, 50)), ms(medianPercentile(disk, 99)), ms(medianPercentile(disk, 99.9)))
 }
