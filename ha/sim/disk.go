@@ -40,7 +40,7 @@ func (n *node) options() persist.Options {
 
 func (n *node) incomingOptions() persist.Options {
 	w := n.w
-	return persist.Options{Dir: storeDir, FS: n.disk.fs, LogSize: persist.MinLogSize, ReserveBytes: reserveBytes, Sync: w.level, Stepped: true,
+	return persist.Options{Dir: storeDir, FS: n.disk.fs, LogSize: persist.MinLogSize, ReserveBytes: reserveBytes, Sync: n.level, Stepped: true,
 		Progress: uncounted{}, Weaken: w.weaken, Fatal: n.fatal, Now: w.wall, Random: w, BootID: fmt.Sprint("boot ", n.disk.boots), Copies: w.replicas}
 }
 

@@ -28,6 +28,7 @@ type node struct {
 // process is all that ends with the process.
 type process struct {
 	m        *ha.Node
+	level    persist.Sync
 	woken    time.Duration
 	pausedTo time.Duration // stopped until then: what happens to it waits
 	lastLook time.Duration // views come in order
@@ -86,13 +87,16 @@ func (n *node) start() {
 	n.up = true
 	n.process = process{links: map[ha.Link]*end{}, lastAsk: w.now, lastLook: w.now}
 	n.connect()
+	if n.level = w.level; !n.level.Disk() && w.rng.IntN(2) == 0 { // its configuration says another since
+		n.level = persist.QuorumDisk
+	}
 	b, ok := n.open()
 	if !ok {
 		n.kill(false) // for want of room
 		n.startIn(time.Second)
 		return
 	}
-	n.m = ha.NewNode(ha.Options{Replicas: w.replicas, Addr: n.addr(), Weight: 1, Sync: w.level, Incarnation: w.rng.Uint64(),
+	n.m = ha.NewNode(ha.Options{Replicas: w.replicas, Addr: n.addr(), Weight: 1, Sync: n.level, Incarnation: w.rng.Uint64(),
 		NewID:    func() persist.ID { w.nextID++; return persist.ID{byte(w.nextID), byte(w.nextID >> 8), 2} },
 		NewNonce: w.rng.Uint64, Timing: ha.DefaultTiming(), Weaken: w.weaken}, b)
 	n.mine(0, func() { n.step(ha.Tick{}) })

@@ -54,6 +54,9 @@ func (w *World) planned() bool {
 func (w *World) begin() {
 	if len(w.plans) == 0 {
 		w.plans = w.rng.Perm(len(schedules))
+		if !w.level.Disk() { // the last is about what was not synced
+			w.plans = append([]int{len(schedules) - 1}, w.plans...)
+		}
 	}
 	s := schedules[w.plans[0]]
 	w.plans = w.plans[1:]
@@ -229,8 +232,11 @@ func (w *World) others(but ...*node) (rest []*node) {
 	return rest
 }
 
-// lose gives a node an empty disk and starts it at once; nobody remembers its session.
+// lose gives a node an empty disk and starts it at once, if the cluster can do without what is on it; nobody remembers its session.
 func (w *World) lose(n *node) {
+	if !w.spare(n) {
+		return
+	}
 	session := n.session
 	w.faults.wipes++
 	n.kill(true)

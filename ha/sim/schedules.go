@@ -26,6 +26,10 @@ var schedules = []schedule{
 	{"a wiped voter", 3, wipedVoter},
 	{"a wiped voter's row", 3, wipedRow},
 	{"a wiped promise", 3, wipedPromise},
+	{"a slow master's replica comes back", 3, slowMaster},
+	{"a slow master's replica is another", 3, slowMasterWiped},
+	{"a slow replica comes back", 3, slowReplica},
+	{"a voter that forgot", 3, forgetfulVoter},
 }
 
 // lateFrames: a replica attaches to its master again while the others give that up; before the ATTACH arrives it has voted for another. What
@@ -57,13 +61,18 @@ func lateFrames(w *World, c *cast) []stage {
 // lonelyTail: a master appends what nobody else gets, a long tail; another is elected and commits a little; it goes, and who is left
 // elects with the one that has the tail.
 func lonelyTail(w *World, c *cast) []stage {
-	var won *node
+	var won, other *node
 	return []stage{
 		{c.steady(w), func() {
 			w.apart(c.master, w.others(c.master)...)
 			w.press(c.master, 20+w.rng.IntN(40))
 		}},
-		{w.elects(&won, &c.first, &c.second), func() { c.master.kill(w.rng.IntN(2) == 0) }},
+		{w.elects(&won, &c.first, &c.second), func() {
+			if other = c.first; won == other {
+				other = c.second
+			}
+			c.master.kill(w.rng.IntN(2) == 0)
+		}},
 		{func(o occurrence) bool {
 			return o.n == won && o.n.serving != 0 && o.event != nil && w.rng.IntN(10) == 0
 		}, func() {
@@ -71,7 +80,8 @@ func lonelyTail(w *World, c *cast) []stage {
 			clear(w.blocked)
 			c.master.startIfDown()
 		}},
-		{w.in(w.delay(stageTime)), w.mend},
+		{w.shows(&other, ha.StateFrozen), func() { other.pause(2*time.Second + w.delay(time.Second)) }},
+		{w.in(pauseMost), w.mend},
 	}
 }
 
