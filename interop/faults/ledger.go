@@ -106,6 +106,13 @@ func (l *ledger) lost() (all []string) {
 	return all
 }
 
+// came says whether all of those were received.
+func (l *ledger) came(ids []string) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return !slices.ContainsFunc(ids, func(id string) bool { return l.received[id] == 0 })
+}
+
 // duplicated is how many deliveries were not the first of their message.
 func (l *ledger) duplicated() (n int) {
 	l.mu.Lock()
