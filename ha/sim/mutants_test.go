@@ -33,7 +33,7 @@ var mutants = []mutant{
 	{rules: "claim"},
 	// The log and its index.
 	{rules: "index-kept+index-place"}, {rules: "trim-flushed+index-place"}, {rules: "trim-committed"}, {rules: "start-first"}, {rules: "relocate-state"},
-	{rules: "relocate-tail"}, {rules: "damage"},
+	{rules: "relocate-tail"}, {rules: "damage"}, {rules: "unclean"}, {rules: "caught-up"},
 }
 
 // noticed says in which run, and by what, a mutant is noticed that the rules would have kept from it.

@@ -91,7 +91,6 @@ func forgetfulVoter(w *World, c *cast) []stage {
 		}, func() { w.late[[2]int{c.master.no, c.first.no}] = true }},
 		{func(occurrence) bool { return c.first.disk.voter || !c.master.up }, func() {
 			c.master.kill(false)
-			clear(w.late)
 		}},
 		{w.in(pauseMost), w.mend},
 	}
