@@ -16,7 +16,7 @@ const (
 	// retryDelay is what a client waits between two rounds through its list: a failover URL's first delay.
 	retryDelay = 10 * time.Millisecond
 	// pace bounds a producer.
-	pace = 3 * time.Millisecond
+	pace = 10 * time.Millisecond
 )
 
 // load is a producer and a consumer for each protocol, each pair with its own queue, producer and consumer of different
