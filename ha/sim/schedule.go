@@ -98,6 +98,7 @@ func (w *World) notice(o occurrence) {
 
 // mend ends what is wrong, and starts who is down.
 func (w *World) mend() {
+	w.dropCopies()
 	clear(w.blocked)
 	clear(w.late)
 	for _, n := range w.nodes {

@@ -29,6 +29,7 @@ var schedules = []schedule{
 	{"a slow master's replica comes back", 3, slowMaster},
 	{"a slow master's replica is another", 3, slowMasterWiped},
 	{"a slow replica comes back", 3, slowReplica},
+	{"a copied directory", 3, copiedDirectory},
 	{"a voter that forgot", 3, forgetfulVoter},
 }
 

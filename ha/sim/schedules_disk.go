@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"slices"
 	"time"
 
 	"github.com/havenmq/havenmq/ha"
@@ -94,6 +95,49 @@ func forgetfulVoter(w *World, c *cast) []stage {
 		}},
 		{w.in(pauseMost), w.mend},
 	}
+}
+
+// copiedDirectory: a replica's directory is copied to another host and started there. Neither master nor replica hears of it, nor of an election in which
+// the copy votes; it must have no vote.
+func copiedDirectory(w *World, c *cast) []stage {
+	var copied, won *node
+	began := time.Duration(0)
+	return []stage{
+		{c.steady(w), func() {
+			began = w.now
+			copied = w.copyOf(c.first)
+			c.master.setOffline(true)
+			c.first.setOffline(true)
+			w.apart(c.master, w.others(c.master, c.first)...)
+			w.apart(c.first, w.others(c.master, c.first)...)
+			copied.start()
+		}},
+		{func(o occurrence) bool {
+			return w.now > began+copyTime || w.elects(&won, &c.second, &copied)(o)
+		}, func() { w.press(c.master, 3) }},
+		{func(occurrence) bool { return w.now > began+copyTime }, w.mend},
+	}
+}
+
+// copyTime is less than what ends a session: the copy is gone before it may take the seat.
+const copyTime = sessionTime - 200*time.Millisecond
+
+// copyOf is a node at an address of its own that has another's directory.
+func (w *World) copyOf(n *node) *node {
+	d := *n.disk
+	d.fs, d.log.marks = n.disk.fs.Copy(), slices.Clone(d.log.marks)
+	x := &node{w: w, no: len(w.nodes), disk: &d}
+	w.nodes = append(w.nodes, x)
+	return x
+}
+
+// dropCopies ends nodes that are no members, and their disks with them.
+func (w *World) dropCopies() {
+	for _, n := range w.nodes[w.replicas:] {
+		n.kill(false)
+		w.arbiter.expire(n.session)
+	}
+	w.nodes = w.nodes[:w.replicas]
 }
 
 // sever breaks the link between two nodes, which both go on.
