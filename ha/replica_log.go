@@ -55,6 +55,7 @@ func (n *Node) begin(f Attach, at persist.Pos) {
 	u.epoch, u.stalled = f.Epoch, true
 	u.from, u.next, u.voterAt, u.commit = at, at, f.VoterAt, f.Commit
 	u.received, u.synced = at, at
+	n.pending = 0 // all that was asked for before the HELLO is done, and may be cut off now
 	u.files, u.filesAt, u.filesNow = int(f.Files), 0, 0
 	n.suspects, n.handed, n.ousted = false, false, false
 	if f.Epoch > n.promise {

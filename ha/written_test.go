@@ -34,3 +34,18 @@ func TestHelloWaitsForTheDisk(t *testing.T) {
 		t.Error("it does not dial when the disk has")
 	}
 }
+
+// TestAReplicaDialsAfterACut: what was written and then cut off is not waited for, if the link is lost before anything comes behind the cut.
+func TestAReplicaDialsAfterACut(t *testing.T) {
+	s := following(t)
+	s.step(Got{5, Append{Epoch: 1, Base: 100, Batches: make([]byte, 50)}})
+	s.step(Wrote{Received: 150})
+	s.step(Synced{Synced: 150})
+	s.step(Lost{Link: 5})
+	want[Dial](s)
+	s.step(Dialed{Link: 6, Addr: "a:1"})
+	s.step(Got{6, Attach{Epoch: 1, Cut: 120, VoterAt: 120}})
+	s.step(Truncated{Cut: 120, History: voter().History})
+	s.step(Lost{Link: 6})
+	want[Dial](s)
+}
