@@ -219,6 +219,9 @@ func (n *node) transact(a ha.Transact) {
 
 // decide does a transaction, and looks at what it has done.
 func (w *World) decide(n *node, session uint64, x *ha.Txn) ha.Outcome {
+	if n.no >= w.replicas && x.SetConfig != nil {
+		return ha.Conflict // a copy takes no seat: it is gone before the seat's holder is
+	}
 	before := w.arbiter.config
 	outcome := w.arbiter.do(session, x)
 	if outcome == ha.Done {

@@ -30,7 +30,7 @@ var mutants = []mutant{
 	// Serving.
 	{rules: "applied"}, {rules: "round"}, {rules: "announce"}, {rules: "lease"},
 	// Seats.
-	{rules: "claim"}, {rules: "moved"},
+	{rules: "claim"}, {rules: "moved"}, {rules: "own-takeover"},
 	// The log and its index.
 	{rules: "index-kept+index-place"}, {rules: "trim-flushed+index-place"}, {rules: "trim-committed"}, {rules: "start-first"}, {rules: "relocate-state"},
 	{rules: "relocate-tail"}, {rules: "damage"}, {rules: "unclean"}, {rules: "caught-up"},

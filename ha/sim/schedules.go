@@ -30,6 +30,7 @@ var schedules = []schedule{
 	{"a slow master's replica is another", 3, slowMasterWiped},
 	{"a slow replica comes back", 3, slowReplica},
 	{"a copied directory", 3, copiedDirectory},
+	{"a master's seat is taken", 3, seatTaken},
 	{"a voter that forgot", 3, forgetfulVoter},
 }
 

@@ -119,6 +119,39 @@ func copiedDirectory(w *World, c *cast) []stage {
 	}
 }
 
+// seatTaken: a master's session has ended, its replicas follow it all the same, and another host with its name and an empty directory takes its
+// seat. Once it sees that, it counts for nothing any more.
+func seatTaken(w *World, c *cast) []stage {
+	return []stage{
+		{c.steady(w), func() {
+			if !w.spare(c.master) {
+				return
+			}
+			c.master.setOffline(true)
+			w.arbiter.expire(c.master.session)
+			c.master.connect()
+			w.ghost = c.master
+			heir := &node{w: w, no: c.master.no, disk: c.master.disk, lost: c.master.lost}
+			heir.wipe()
+			w.nodes[heir.no] = heir
+			w.late[[2]int{heir.no, c.second.no}] = true
+			heir.start()
+		}},
+		{func(o occurrence) bool { return w.ghost == nil || o.txn != nil && o.txn.SetConfig != nil }, func() {
+			if g := w.ghost; g != nil {
+				g.setOffline(false)
+				w.press(g, 5)
+			}
+		}},
+		{func(o occurrence) bool { return w.ghost == nil || o.n == w.ghost && o.event != nil }, func() {
+			if g := w.ghost; g != nil {
+				w.press(g, 5)
+			}
+		}},
+		{w.in(time.Second), w.mend},
+	}
+}
+
 // copyTime is less than what ends a session: the copy is gone before it may take the seat.
 const copyTime = sessionTime - 200*time.Millisecond
 
@@ -138,6 +171,11 @@ func (w *World) dropCopies() {
 		w.arbiter.expire(n.session)
 	}
 	w.nodes = w.nodes[:w.replicas]
+	if g := w.ghost; g != nil {
+		w.ghost = nil
+		g.kill(false)
+		w.arbiter.expire(g.session)
+	}
 }
 
 // sever breaks the link between two nodes, which both go on.

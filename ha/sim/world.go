@@ -27,6 +27,7 @@ type World struct {
 	blocked  map[[2]int]bool // links between these carry nothing, and none can be made
 	late     map[[2]int]bool // links between these carry nothing, but can be made
 	plan     *plan           // the schedule under way
+	ghost    *node           // a process that goes on though another has its seat and its address
 	plans    []int           // that are still to come, as the seed has shuffled them
 	nextID   uint64
 	nextLnk  ha.Link
