@@ -25,5 +25,6 @@
 // What goes wrong with disks (diskfaults.go): the power goes in the middle of a change, they are slow or full, bits turn over, downloads
 // are cut short. Elsewhere (faults.go, schedule.go): processes die, with the power or without, or stop for a while and go on; links carry nothing, in
 // one direction or both; nodes lose the arbiter or their session, see its rows late, do not hear what became of what they asked;
-// a node's disk is wiped and its seat taken over by what starts there.
+// a node's disk is wiped and its seat taken over by what starts there; views mix what is new with what is not. Between such faults every
+// run has plans (schedules.go, schedules_disk.go): faults in the order that one rule is there for.
 package sim
