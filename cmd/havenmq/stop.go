@@ -12,7 +12,6 @@ import (
 	"github.com/havenmq/havenmq/cmd/internal/client"
 	"github.com/havenmq/havenmq/cmd/internal/config"
 	"github.com/havenmq/havenmq/cmd/internal/pidfile"
-	"github.com/havenmq/havenmq/protocols/admin"
 )
 
 // stopCommand is `havenmq stop`.
@@ -20,7 +19,7 @@ type stopCommand struct {
 	configFlags
 	Node    string        `help:"Admin URL of the node to stop, on this machine; without it the data directory's pid file says which." placeholder:"URL" variable:"HAVENMQ_NODE"`
 	Timeout time.Duration `help:"How long to wait for its end." default:"60s"`
-	Force   bool          `help:"Stop a cluster's master even if the others are too few to go on without it."`
+	Force   bool          `help:"Stop a cluster's node even if the others cannot go on without it."`
 }
 
 func (stopCommand) Help() string {
@@ -41,9 +40,10 @@ func (c *stopCommand) Run(ctx context.Context, s *streams) error {
 	if !ok {
 		return fmt.Errorf("no node serves %s, it is not running: name another data directory with --data, or the node's admin URL with --node", dir)
 	}
-	if !c.Force && lastOfQuorum(ctx, address, pid) {
-		return errors.New("this node is its cluster's master, and the others are too few to go on without it: " +
-			"start another member first (`havenmq cluster ls` shows who is away), or stop it with --force")
+	if !c.Force {
+		if why := stopRefusal(ctx, address, pid); why != "" {
+			return errors.New(why)
+		}
 	}
 	how := syscall.SIGTERM
 	if c.Force {
@@ -61,21 +61,6 @@ func (c *stopCommand) Run(ctx context.Context, s *streams) error {
 
 // askTime is how long a node that is to stop may take to say how it stands.
 const askTime = 2 * time.Second
-
-// lastOfQuorum says whether a cluster ends with this process. What cannot be asked is stopped without a question.
-func lastOfQuorum(ctx context.Context, address string, pid int) bool {
-	if address == "" {
-		return false
-	}
-	node, err := client.New(address)
-	if err != nil {
-		return false
-	}
-	ctx, cancel := context.WithTimeout(ctx, askTime)
-	defer cancel()
-	i, err := node.Node(ctx)
-	return err == nil && i.PID == pid && i.Role == admin.RoleMaster && i.Cluster != nil && i.Cluster.Replicas > 1 && !i.Cluster.Outlives()
-}
 
 // directory is the data directory of the node to stop, and its admin address.
 func (c *stopCommand) directory(ctx context.Context, s *streams) (dir, address string, err error) {
