@@ -3,6 +3,7 @@ package persist
 import (
 	"errors"
 	"math/rand/v2"
+	"path"
 	"testing"
 )
 
@@ -80,5 +81,52 @@ func TestAnEmptySegmentIsNoObstacle(t *testing.T) {
 	}
 	if empty == 0 {
 		t.Error("no power loss left an empty segment")
+	}
+}
+
+// A stepped store that meets a rotten batch where it is to be cut ends, as any does, and its next start reads all of the log: without
+// that it would meet the batch again and again.
+func TestASteppedStoreEndsAtDamage(t *testing.T) {
+	master, fs := steppedPeer(t, NewMemFS()), NewMemFS()
+	if _, err := master.Lead(1); err != nil {
+		t.Fatal(err)
+	}
+	o := steppedOptions(fs, rand.New(rand.NewPCG(1, 1)))
+	o.Tolerant = true
+	s, err := Open(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var ends [4]Pos
+	for no := range ends {
+		appendStepped(t, master, uint64(no), 500)
+		ends[no] = master.Received()
+	}
+	ship(t, master, s, 1<<20)
+	s.Advance(ends[1], ends[1])
+	s.StepApply()
+	if err := errors.Join(s.StepHint(), s.index.flush()); err != nil { // so that a start need not read what is committed
+		t.Fatal(err)
+	}
+	rot(t, fs, path.Join("d", segmentName(0)), segmentHeaderBytes+100)
+	if err := s.UpdateMeta(func(m *Meta) { m.Voter = true }); err != nil {
+		t.Fatal(err)
+	}
+	var damage *DamageError
+	if err := s.Truncate(ends[2]); !errors.As(err, &damage) {
+		t.Fatalf("cut behind a rotten batch: %v", err)
+	}
+	if err := s.Close(); err == nil {
+		t.Error("closed as if nothing had been")
+	}
+	again, err := Open(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if again.Recovery().Damage == nil || again.Meta().Voter {
+		t.Errorf("the next start found %v, and votes: %t", again.Recovery().Damage, again.Meta().Voter)
+	}
+	if err := again.Close(); err != nil {
+		t.Error(err)
 	}
 }

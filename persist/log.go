@@ -84,6 +84,7 @@ type Log struct {
 	start     atomic.Uint64 // log_start
 	roomEnd   atomic.Uint64 // where the last segment is full
 	serving   atomic.Bool   // the store's goroutines run
+	opened    atomic.Bool   // the store is open: what the start looks at has been looked at
 	indexDisk atomic.Uint64 // the index's files, as last looked at
 	stats     logStats
 	barrier   atomic.Pointer[barrier]
@@ -306,7 +307,7 @@ func (l *Log) fail(err error) {
 // whole, and with what it cannot read it must neither vote nor lead. Its next start reads all of the log, finds the damage, and
 // sets the log aside. A store that is alone goes on with what it can read.
 func (l *Log) damaged(err *DamageError) error {
-	if l.tolerant && l.serving.Load() {
+	if l.tolerant && l.opened.Load() {
 		l.fail(errors.Join(err, l.index.distrust()))
 	}
 	return err

@@ -71,6 +71,7 @@ func Open(o Options) (_ *Store, err error) {
 	if err := s.recoverOrSetAside(); err != nil {
 		return nil, err
 	}
+	s.opened.Store(true)
 	if s.stepped {
 		s.prep.refillReserve()
 		return s, nil

@@ -44,6 +44,9 @@ func size(seed uint64) int {
 	return 3
 }
 
+// mostFailures is how many runs may fail before the others are not started.
+const mostFailures = 10
+
 // TestSeeds runs clusters on all processors. A run that fails says how to have it again.
 func TestSeeds(t *testing.T) {
 	first, last := uint64(1), uint64(*seeds)
@@ -55,7 +58,7 @@ func TestSeeds(t *testing.T) {
 	}
 	var mu sync.Mutex
 	var all totals
-	next := first
+	next, failed := first, 0
 	var shards sync.WaitGroup
 	for range runtime.GOMAXPROCS(0) {
 		shards.Go(func() {
@@ -71,7 +74,9 @@ func TestSeeds(t *testing.T) {
 				mu.Lock()
 				if err != nil {
 					t.Errorf("seed %d: %v\n\tagain: go test -count=1 -run 'TestSeeds$' ./ha/sim/ -seed %d", s, err, s)
-					next = last + 1
+					if failed++; failed == mostFailures {
+						next = last + 1
+					}
 				} else {
 					all.add(w)
 				}
