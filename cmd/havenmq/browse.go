@@ -77,7 +77,7 @@ func (c *browseCommand) show(s *streams, m *admin.BrowsedMessage) error {
 
 func (c *browseCommand) overAMQP(ctx context.Context, s *streams, queue core.Destination) error {
 	seen := 0
-	return urlFlag{c.URL}.with(ctx, c.Timeout, func(ctx context.Context, conn courier.Conn) error {
+	return urlFlag{c.URL}.with(ctx, c.Timeout, never, func(ctx context.Context, conn courier.Conn) error {
 		var failed error
 		err := conn.Browse(ctx, queue, func(m *courier.Message) bool {
 			seen++

@@ -183,6 +183,50 @@ func TestReceiveInTime(t *testing.T) {
 	}
 }
 
+// A list of brokers is gone through again when the one that was used says goodbye.
+func TestReceiveGoesOnElsewhere(t *testing.T) {
+	for _, scheme := range []string{"amqp", "mqtt", "stomp"} {
+		first, second := serve(t, t.TempDir()), serve(t, t.TempDir())
+		first.ask("send", "q", "one", "--url", first.urls[scheme]).want(t, 0)
+		second.ask("send", "q", "two", "-n", "2", "--url", second.urls[scheme]).want(t, 0)
+		received := make(chan said, 1)
+		go func() {
+			received <- second.ask("receive", "q", "-n", "2", "--timeout", "30s", "--url", "failover:("+first.urls[scheme]+","+second.urls[scheme]+")")
+		}()
+		for deadline := time.Now().Add(20 * time.Second); !strings.Contains(first.ask("query", "-QQueue=q").out, "DequeueCount = 1\n"); {
+			if time.Now().After(deadline) {
+				t.Fatalf("%s: the first message is not acknowledged", scheme)
+			}
+		}
+		first.end().want(t, 0)
+		// The goodbye may come before the answer to the acknowledgement: the message then does not count.
+		if got := <-received; got.code != 0 || strings.TrimSuffix(got.out, "two\n") != "one\n" && got.out != "one\ntwo\ntwo\n" {
+			t.Errorf("%s: %+v", scheme, got)
+		}
+	}
+}
+
+// A goodbye is said in words to who has no other broker.
+func TestReceiveSaysGoodbyeInWords(t *testing.T) {
+	s := serve(t, t.TempDir())
+	s.ask("send", "q", "one", "--url", s.urls["amqp"]).want(t, 0)
+	received := make(chan said, 1)
+	go func() {
+		received <- havenmqWith(t, "", nil, "receive", "q", "-n", "2", "--timeout", "30s", "--url", s.urls["amqp"])
+	}()
+	for deadline := time.Now().Add(20 * time.Second); !strings.Contains(s.ask("query", "-QQueue=q").out, "DequeueCount = 1\n"); {
+		if time.Now().After(deadline) {
+			t.Fatal("the message is not acknowledged")
+		}
+	}
+	s.end().want(t, 0)
+	got := <-received
+	got.want(t, exitFailed, "amqp:connection:forced: ")
+	if strings.Contains(got.err, "*Error{") {
+		t.Error(got.err)
+	}
+}
+
 func TestBrowse(t *testing.T) {
 	s := serve(t, t.TempDir())
 	s.ask("send", "shelf", "book", "-n", "150", "--url", s.urls["amqp"]).want(t, 0)

@@ -22,7 +22,8 @@ type receiveCommand struct {
 }
 
 func (receiveCommand) Help() string {
-	return "Prints each body on a line, or with -o json the whole message, and acknowledges it then.\n\n" +
+	return "Prints each body on a line, or with -o json the whole message, and acknowledges it then. With failover:(URL,URL) it goes\n" +
+		"on at the next master; what was printed and not acknowledged before comes again.\n\n" +
 		"Example: havenmq receive orders -n 10 --timeout 5s --url mqtt://127.0.0.1:1883"
 }
 
@@ -35,7 +36,7 @@ func (c *receiveCommand) Run(ctx context.Context, s *streams) error {
 		return usageError{errors.New("-n must not be negative")}
 	}
 	got := 0
-	err = c.with(ctx, c.Timeout, func(ctx context.Context, conn courier.Conn) error {
+	err = c.with(ctx, c.Timeout, courier.Lost, func(ctx context.Context, conn courier.Conn) error {
 		for c.N == 0 || got < c.N {
 			m, err := conn.Receive(ctx, from)
 			switch {
@@ -56,6 +57,9 @@ func (c *receiveCommand) Run(ctx context.Context, s *streams) error {
 		}
 		return nil
 	})
+	if c.N == 0 && errors.Is(err, errLost) {
+		return nil // the timeout or an interrupt came while nobody was master
+	}
 	return err
 }
 

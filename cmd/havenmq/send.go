@@ -31,8 +31,12 @@ func (f urlFlag) parse() ([]*url.URL, error) {
 // closeTimeout is how long a goodbye may take.
 const closeTimeout = 5 * time.Second
 
-// with opens a connection, uses it, and closes it; a signal or the timeout (0 is none) ends it.
-func (f urlFlag) with(ctx context.Context, timeout time.Duration, use func(context.Context, courier.Conn) error) (err error) {
+// errLost is what with says when a connection has ended and no other broker of the list takes its place in time.
+var errLost = errors.New("the connection was lost")
+
+// with opens a connection, uses it, and closes it; a signal or the timeout (0 is none) ends it. Of a list of brokers another takes
+// its place when use fails with what again says yes to, and use goes on there; again is not called for one broker alone.
+func (f urlFlag) with(ctx context.Context, timeout time.Duration, again func(error) bool, use func(context.Context, courier.Conn) error) error {
 	u, err := f.parse()
 	if err != nil {
 		return err
@@ -44,19 +48,43 @@ func (f urlFlag) with(ctx context.Context, timeout time.Duration, use func(conte
 		ctx, cancel = context.WithTimeout(ctx, timeout)
 		defer cancel()
 	}
-	c, err := courier.OpenAny(ctx, u)
-	if err != nil {
-		return err
-	}
-	defer func() {
-		grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeTimeout)
-		defer cancel()
-		if closing := c.Close(grace); err == nil {
-			err = closing
+	var before error
+	for {
+		c, err := courier.OpenAny(ctx, u)
+		switch {
+		case err != nil && before != nil:
+			return fmt.Errorf("%w (%v): %w", errLost, before, err)
+		case err != nil:
+			return err
 		}
-	}()
-	return use(ctx, c)
+		err = use(ctx, c)
+		closing := closed(ctx, c)
+		switch {
+		case err == nil:
+			return closing
+		case ctx.Err() != nil && before != nil:
+			return fmt.Errorf("%w; before: %v", err, before)
+		case len(u) == 1 || !again(err):
+			return err
+		}
+		before = err
+		select {
+		case <-time.After(courier.RoundPause):
+		case <-ctx.Done():
+			return err
+		}
+	}
 }
+
+// closed says goodbye on a connection, also when ctx has ended.
+func closed(ctx context.Context, c courier.Conn) error {
+	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeTimeout)
+	defer cancel()
+	return c.Close(grace)
+}
+
+// never is for with: nothing is done again.
+func never(error) bool { return false }
 
 // sendCommand is `havenmq send`.
 type sendCommand struct {
@@ -71,7 +99,8 @@ type sendCommand struct {
 }
 
 func (sendCommand) Help() string {
-	return "Returns when the broker has confirmed: a durable message is on disk then.\n\n" +
+	return "Returns when the broker has confirmed: a durable message is on disk then. With failover:(URL,URL) it goes on at the next master\n" +
+		"until the timeout, also after a refusal for want of room; what was not confirmed is sent again, and may come twice.\n\n" +
 		"Example: havenmq send orders '{\"id\": 7}' --property region=eu --url stomp://127.0.0.1:61613"
 }
 
@@ -97,7 +126,8 @@ func (c *sendCommand) Run(ctx context.Context, s *streams) error {
 	}
 	m := &courier.Message{Body: body, Text: utf8.Valid(body) && bytes.IndexByte(body, 0) < 0, Durable: !c.NonDurable, ContentType: c.ContentType, Properties: c.Property}
 	sent := 0
-	err = c.with(ctx, c.Timeout, func(ctx context.Context, conn courier.Conn) error {
+	again := func(err error) bool { return courier.Lost(err) || courier.Full(err) }
+	err = c.with(ctx, c.Timeout, again, func(ctx context.Context, conn courier.Conn) error {
 		for ; sent < c.N; sent++ {
 			if err := conn.Send(ctx, to, m); err != nil {
 				return fmt.Errorf("message %d of %d to %s was not confirmed: %w", sent+1, c.N, to, err)

@@ -3,7 +3,6 @@ package courier
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net/url"
 	"time"
 
@@ -63,15 +62,6 @@ func (c *amqpConn) Send(ctx context.Context, to core.Destination, m *Message) (e
 	return plain(c.sender.Send(ctx, out, nil))
 }
 
-// plain is the broker's own words, where an error carries them: its condition and description.
-func plain(err error) error {
-	var said *amqp.Error
-	if !errors.As(err, &said) || said == nil {
-		return err
-	}
-	return fmt.Errorf("%s: %s", said.Condition, said.Description)
-}
-
 func (c *amqpConn) Receive(ctx context.Context, from core.Destination) (_ *Message, err error) {
 	if c.receiver == nil {
 		if c.receiver, err = c.session.NewReceiver(ctx, from.String(), &amqp.ReceiverOptions{Credit: -1}); err != nil {
@@ -79,15 +69,17 @@ func (c *amqpConn) Receive(ctx context.Context, from core.Destination) (_ *Messa
 		}
 	}
 	if err := c.receiver.IssueCredit(1); err != nil {
-		return nil, err
+		return nil, plain(err)
 	}
 	if c.last, err = c.receiver.Receive(ctx, nil); err != nil {
-		return nil, err
+		return nil, plain(err)
 	}
 	return fromAMQP(c.last), nil
 }
 
-func (c *amqpConn) Ack(ctx context.Context) error { return c.receiver.AcceptMessage(ctx, c.last) }
+func (c *amqpConn) Ack(ctx context.Context) error {
+	return plain(c.receiver.AcceptMessage(ctx, c.last))
+}
 
 const (
 	browsed = 100                    // credit of a browser

@@ -9,5 +9,5 @@
 // Destinations are given in the core's spelling, queue://A.B and topic://A.B, and translated to each protocol's.
 //
 // Invariants: Send returns when the broker has confirmed. A message that Receive returned is acknowledged by Ack, not
-// before; at most one is unacknowledged.
+// before; at most one is unacknowledged. An error that another broker or a later attempt may not have is Lost or Full.
 package courier

@@ -34,9 +34,9 @@ func openMQTT(ctx context.Context, u *url.URL) (Conn, error) {
 	c := &mqttConn{in: make(chan *paho.Publish, 1), failed: make(chan error, 1)}
 	c.client = paho.NewClient(paho.ClientConfig{Conn: socket, EnableManualAcknowledgment: true, SendAcksInterval: mqttAckInterval,
 		OnPublishReceived: []func(paho.PublishReceived) (bool, error){c.take},
-		OnClientError:     c.fail,
+		OnClientError:     func(err error) { c.fail(&passing{error: lostError{err}}) },
 		OnServerDisconnect: func(d *paho.Disconnect) {
-			c.fail(fmt.Errorf("the broker said goodbye, reason %#x %s", d.ReasonCode, reason(d)))
+			c.fail(ofReason(d.ReasonCode, fmt.Errorf("the broker said goodbye, reason %#x %s", d.ReasonCode, reason(d))))
 		},
 	})
 	one := uint16(1) // at most one message is on its way to us
@@ -89,13 +89,33 @@ func (c *mqttConn) Send(ctx context.Context, to core.Destination, m *Message) er
 	for name, value := range m.Properties {
 		p.Properties.User.Add(name, value)
 	}
-	_, err := c.client.Publish(ctx, p)
-	return err
+	answer, err := c.client.Publish(ctx, p)
+	switch {
+	case err == nil || ctx.Err() != nil:
+		return err
+	case answer != nil:
+		return ofReason(answer.ReasonCode, err)
+	}
+	return c.why(err)
+}
+
+// why is the end of the connection, where that is why the library gave up.
+func (c *mqttConn) why(err error) error {
+	select {
+	case said := <-c.failed:
+		return said
+	default:
+		return &passing{error: lostError{err}} // the library has its own words for an end, and says them first
+	}
 }
 
 func (c *mqttConn) Receive(ctx context.Context, from core.Destination) (*Message, error) {
 	if !c.bound {
-		if _, err := c.client.Subscribe(ctx, &paho.Subscribe{Subscriptions: []paho.SubscribeOptions{{Topic: topicOf(from), QoS: 1}}}); err != nil {
+		answer, err := c.client.Subscribe(ctx, &paho.Subscribe{Subscriptions: []paho.SubscribeOptions{{Topic: topicOf(from), QoS: 1}}})
+		switch {
+		case err != nil && answer == nil && ctx.Err() == nil:
+			return nil, c.why(err)
+		case err != nil:
 			return nil, err
 		}
 		c.bound = true
@@ -110,7 +130,7 @@ func (c *mqttConn) Receive(ctx context.Context, from core.Destination) (*Message
 	}
 }
 
-func (c *mqttConn) Ack(context.Context) error { return c.client.Ack(c.last) }
+func (c *mqttConn) Ack(ctx context.Context) error { return cut(ctx, c.client.Ack(c.last)) }
 
 func (c *mqttConn) Browse(context.Context, core.Destination, func(*Message) bool) error {
 	return ErrCannotBrowse

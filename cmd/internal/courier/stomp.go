@@ -77,13 +77,13 @@ func (c *stompConn) confirmed(ctx context.Context, command string, headers []str
 	c.receipt++
 	id := strconv.Itoa(c.receipt)
 	if err := c.write(command, append(headers, "receipt", id), body); err != nil {
-		return err
+		return cut(ctx, err)
 	}
 	for {
 		f, err := readStomp(c.in)
 		switch {
 		case err != nil:
-			return errors.Join(context.Cause(ctx), err)
+			return cut(ctx, err)
 		case f.command == "MESSAGE":
 			c.held = append(c.held, f)
 		case f.command == "RECEIPT" && f.headers["receipt-id"] == id:
@@ -123,7 +123,7 @@ func (c *stompConn) Receive(ctx context.Context, from core.Destination) (*Messag
 	for len(c.held) == 0 {
 		f, err := readStomp(c.in)
 		if err != nil {
-			return nil, errors.Join(context.Cause(ctx), err)
+			return nil, cut(ctx, err)
 		}
 		if f.command == "MESSAGE" {
 			c.held = append(c.held, f)

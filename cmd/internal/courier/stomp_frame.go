@@ -57,7 +57,7 @@ func readStomp(in *bufio.Reader) (f stompFrame, err error) {
 		return f, err
 	}
 	if f.command == "ERROR" {
-		return f, fmt.Errorf("the broker says: %s", strings.TrimSpace(f.headers["message"]+" "+string(f.body)))
+		return f, ofMessage(f.headers["message"], fmt.Errorf("the broker says: %s", strings.TrimSpace(f.headers["message"]+" "+string(f.body))))
 	}
 	return f, nil
 }
