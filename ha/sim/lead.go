@@ -147,6 +147,9 @@ func (n *node) keepHouse() {
 	if n.store.Start() > start {
 		n.w.trimmed(n)
 	}
+	if n.store == nil { // what was looked at was damaged, and the process has ended
+		return
+	}
 	n.noteDisk()
 	if n.leading && n.store.Unwritten() {
 		n.writeSoon()
