@@ -40,7 +40,7 @@ func (n *Node) see(v View) {
 	}
 	if !v.Connected {
 		if n.view.Connected {
-			n.tell(Warn, "ZooKeeper cannot be reached: what is going on goes on, but nobody can be elected")
+			n.tell(Warn, n.unreachable()+": what is going on goes on, but nobody can be elected")
 		}
 		n.view.Connected = false
 		return

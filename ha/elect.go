@@ -52,7 +52,7 @@ func (n *Node) considerFreeze() {
 		}
 	}
 	if count < n.needed() {
-		n.explain(Info, "Not enough cluster members connected to elect a master")
+		n.explain(Info, n.shortText(len(n.newest())))
 		return
 	}
 	n.freeze(e + 1)
@@ -165,7 +165,7 @@ func (n *Node) tellShort(epoch uint64) {
 		}
 	}
 	if len(without) == 0 {
-		n.explain(Info, "Not enough cluster members connected to elect a master")
+		n.explain(Info, n.shortText(len(n.newest())))
 		return
 	}
 	n.explain(Warn, fmt.Sprintf("Not enough cluster members connected to elect a master: %s may not vote, as what was confirmed may be missing there: start the others",
@@ -243,6 +243,7 @@ func (n *Node) won(epoch uint64) {
 	n.tell(Info, fmt.Sprintf("Elected as the master of epoch %d", epoch))
 	n.phase = taking
 	n.suspects, n.handed, n.ousted = false, false, false
+	n.settled()
 	n.lead.begin(n, epoch)
 	n.do(Listen{}, Lead{Epoch: epoch})
 	if !n.disk.meta.Voter { // it holds all that there is

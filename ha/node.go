@@ -68,8 +68,7 @@ type Node struct {
 	beatAt    time.Duration // when heartbeats are due
 	retryAt   time.Duration // when to look again at what only time changes
 	told      string        // the last line that says why nothing happens
-	said      [8]said       // lines that others caused
-	warnedAt  time.Duration
+	said      [8]said       // lines that are not written again for a while
 	exitCode  int
 	knowsTree bool // a view has come
 }
@@ -240,36 +239,5 @@ func (n *Node) exit(code int, reason string) {
 
 // tell writes a line.
 func (n *Node) tell(l Level, text string) { n.do(Tell{l, text}) }
-
-// explainOnce writes a line that others cause, and not again for a while, whatever comes between.
-func (n *Node) explainOnce(l Level, text string) {
-	oldest := &n.said[0]
-	for i := range n.said {
-		s := &n.said[i]
-		if s.text == text && n.now < s.at+10*time.Second {
-			return
-		}
-		if s.at < oldest.at {
-			oldest = s
-		}
-	}
-	*oldest = said{text, n.now}
-	n.tell(l, text)
-}
-
-// said is a line that was written.
-type said struct {
-	text string
-	at   time.Duration
-}
-
-// explain writes a line that says why nothing happens, once, and again when another came between or a while has passed.
-func (n *Node) explain(l Level, text string) {
-	if n.told == text && n.now < n.warnedAt+10*time.Second {
-		return
-	}
-	n.told, n.warnedAt = text, n.now
-	n.tell(l, text)
-}
 
 func (n *Node) weak(rule string) bool { return n.o.Weaken[rule] }

@@ -27,6 +27,11 @@ func (n *Node) Status(now time.Duration) Status {
 	}
 	s.Peers = n.peerStatus(now)
 	s.Warnings = n.warnings()
+	for _, r := range n.reasons(now) {
+		if !slices.Contains(s.Warnings, r) {
+			s.Warnings = append(s.Warnings, r)
+		}
+	}
 	return s
 }
 
@@ -76,8 +81,8 @@ func (n *Node) peerStatus(now time.Duration) (out []PeerStatus) {
 }
 
 func (n *Node) warnings() (out []string) {
-	if n.knowsTree && !n.view.Connected {
-		out = append(out, "ZooKeeper cannot be reached: nobody can be elected")
+	if !n.view.Connected && (n.knowsTree || n.now >= firstView) {
+		out = append(out, n.unreachable()+": nobody can be elected")
 	}
 	if n.strays() {
 		out = append(out, strayText)

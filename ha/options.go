@@ -15,6 +15,8 @@ type Options struct {
 	Sync     persist.Sync
 	// Settings are those of the configuration that should be the same on all nodes, as words key=value; at most MaxSettings bytes.
 	Settings string
+	// ArbiterAddr and ArbiterPath say where the arbiter and its rows are looked for: lines for operators name them. "" they do not.
+	ArbiterAddr, ArbiterPath string
 	// RetentionBytes bounds how much of the log is held for a replica that does not keep up, beside what it lacked when it attached. 0: no bound.
 	RetentionBytes persist.Pos
 	Incarnation    uint64 // random, of this process

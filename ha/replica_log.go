@@ -241,6 +241,7 @@ func (n *Node) caughtUp() {
 	}
 	if !u.attached {
 		u.attached = true
+		n.settled()
 		n.tell(Info, "Attached")
 		n.tell(Info, "Replica started")
 	}

@@ -109,7 +109,8 @@ func (n *Node) claim(c *Config) {
 	vacant := slices.IndexFunc(c.Seats, func(s Seat) bool { return s.NodeID.IsZero() })
 	switch {
 	case i >= 0 && n.alive(c.Seats[i].NodeID):
-		n.explain(Alarm, fmt.Sprintf("another node holds the seat of %s and is alive: this node's hostname or bind is another's, or its directory is a copy", c.Seats[i].Addr))
+		n.explain(Warn, fmt.Sprintf("another node holds the seat of %s and is alive: this node's hostname or bind is another's, or its directory is a copy; "+
+			"it tries again, and takes the seat once ZooKeeper's session of a node that was killed there has ended", c.Seats[i].Addr))
 		return
 	case i >= 0:
 		next.Seats[i] = n.mySeat(c.Seats[i].Generation + 1)

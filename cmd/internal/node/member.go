@@ -102,8 +102,9 @@ func (n *Node) memberOptions() (o rim.Options, err error) {
 	return rim.Options{
 		Store: persist.Options{Dir: r.Directory, FS: n.o.fs, Sync: level, LogSize: int64(r.LogSize), StoreUsage: uint64(c.SystemUsage.StoreUsage),
 			MemoryBytes: int64(c.SystemUsage.MemoryUsage), Logf: n.log.storef},
-		Node: ha.Options{Replicas: r.Replicas, Addr: addr, Weight: r.Weight, Sync: level, Settings: settings(c), RetentionBytes: ha.DefaultRetentionBytes,
-			Incarnation: randomNumber(), NewID: randomID, NewNonce: randomNumber, Timing: ha.DefaultTiming()},
+		Node: ha.Options{Replicas: r.Replicas, Addr: addr, Weight: r.Weight, Sync: level, Settings: settings(c), ArbiterAddr: r.ZkAddress, ArbiterPath: path.Join(r.ZkPath, c.BrokerName),
+			RetentionBytes: ha.DefaultRetentionBytes,
+			Incarnation:    randomNumber(), NewID: randomID, NewNonce: randomNumber, Timing: ha.DefaultTiming()},
 		Roles: (*part)(n), Bind: bind.Host, Token: string(r.SecurityToken), TLS: security, Tell: n.log.cluster,
 	}, nil
 }

@@ -16,8 +16,12 @@ func (n *Node) Promote(member string) error {
 	if m == nil {
 		return errNoBroker
 	}
+	s := m.Status()
+	if !s.Connected {
+		return conflict("ZooKeeper cannot be reached, and nobody could be elected: start it first")
+	}
 	var attached, meant []ha.PeerStatus
-	for _, p := range m.Status().Peers {
+	for _, p := range s.Peers {
 		if p.Attached && !p.Full {
 			attached = append(attached, p)
 		}
