@@ -12,6 +12,7 @@ func (n *Node) Status(now time.Duration) Status {
 	d := &n.disk
 	s := Status{Role: n.role(), Epoch: n.promise, NodeID: d.meta.NodeID, ClusterID: d.meta.ClusterID, Voter: d.meta.Voter, Drained: d.meta.Drained, Paused: n.lead.paused, Full: n.full || n.up.full,
 		Received: d.received, Synced: d.synced, Committed: d.applied, Connected: n.view.Connected}
+	_, s.Listed = n.mine()
 	if m := n.view.Mandate; m != nil {
 		s.Master = Announcement{NodeID: m.Leader, Epoch: m.Epoch, Addr: m.Addr}
 	}

@@ -29,6 +29,7 @@ type Status struct {
 	Committed        persist.Pos
 	Master           Announcement // as far as known
 	Connected        bool         // to the arbiter
+	Listed           bool         // this process's row is among the members': it has a seat, and no twin
 	Progress         Progress     // of attaching
 	Peers            []PeerStatus // of a master: one for each taken seat but its own; of others: what the arbiter shows
 	Warnings         []string

@@ -60,18 +60,9 @@ func (c *serveCommand) Run(ctx context.Context, s *streams) error {
 	} else {
 		banner(s.out, loaded.Config, n.Info())
 	}
-	if err := c.tellReady(); err != nil {
-		fmt.Fprintf(s.err, "havenmq: --ready-fd: %v\n", err)
-	}
-	var failure error
-	select {
-	case <-ctx.Done():
-	case <-forced:
-		n.Hurry()
-	case failure = <-n.Failed():
-		if loaded.Config.PersistenceAdapter.ReplicatedLevelDB == nil {
-			failure = fmt.Errorf("the store has failed and the node ends: %w: see to the disk, then start it again", failure)
-		}
+	failure := c.attend(ctx, s, n, forced)
+	if failure != nil && loaded.Config.PersistenceAdapter.ReplicatedLevelDB == nil {
+		failure = fmt.Errorf("the store has failed and the node ends: %w: see to the disk, then start it again", failure)
 	}
 	stop() // a second signal ends the process at once
 	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), goodbyeTimeout)
@@ -82,8 +73,30 @@ func (c *serveCommand) Run(ctx context.Context, s *streams) error {
 	return failure
 }
 
-// tellReady tells the process that started this one.
-func (c *serveCommand) tellReady() error {
+// attend waits until the node is to stop, and tells the process that started this one when it has joined its cluster, or why it
+// has not yet. Its error is the node's failure.
+func (c *serveCommand) attend(ctx context.Context, s *streams, n *node.Node, forced <-chan os.Signal) error {
+	joined := n.Joined()
+	for {
+		select {
+		case why := <-joined:
+			joined = nil
+			if err := c.tellReady(why); err != nil {
+				fmt.Fprintf(s.err, "havenmq: --ready-fd: %v\n", err)
+			}
+		case <-ctx.Done():
+			return nil
+		case <-forced:
+			n.Hurry()
+			return nil
+		case err := <-n.Failed():
+			return err
+		}
+	}
+}
+
+// tellReady tells the process that started this one that the node runs, and what it still waits for, if anything.
+func (c *serveCommand) tellReady(why string) error {
 	if c.ReadyFD <= 2 {
 		return nil
 	}
@@ -91,7 +104,7 @@ func (c *serveCommand) tellReady() error {
 	if f == nil {
 		return fmt.Errorf("%d is no descriptor", c.ReadyFD)
 	}
-	if _, err := f.WriteString(readyLine); err != nil {
+	if _, err := f.WriteString(readyWord + why + "\n"); err != nil {
 		return err
 	}
 	return f.Close()

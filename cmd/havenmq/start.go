@@ -18,7 +18,7 @@ import (
 )
 
 const (
-	readyLine = "ready\n"
+	readyWord = "ready " // begins the line; behind it stands why the node has not joined its cluster yet, if it has not
 	logName   = "havenmq.log"
 )
 
@@ -29,7 +29,7 @@ type startCommand struct {
 }
 
 func (startCommand) Help() string {
-	return "The node's log goes to havenmq.log in the data directory, its process id to havenmq.pid there.\n\n" +
+	return "Returns when the node serves, or is a member of its cluster; it says so when it is none after three seconds. The node's log goes to havenmq.log in the data directory, its process id to havenmq.pid there.\n\n" +
 		"Example: havenmq start --config /etc/havenmq.yaml"
 }
 
@@ -81,9 +81,12 @@ func (c *startCommand) launch(ctx context.Context, s *streams, log *os.File) err
 	if err != nil {
 		return fmt.Errorf("starting %s: %w", self, err)
 	}
-	waited := waitReady(ctx, ready, c.Timeout)
+	why, waited := waitReady(ctx, ready, c.Timeout)
 	if waited == nil {
 		_, err := fmt.Fprintf(s.out, "HavenMQ runs: process %d, log %s\n", cmd.Process.Pid, log.Name())
+		if why != "" {
+			fmt.Fprintf(s.err, "havenmq: the node has not joined its cluster yet, and tries on: %s\n", why)
+		}
 		return err
 	}
 	_ = cmd.Process.Kill() // it may have ended
@@ -112,15 +115,15 @@ func (c *startCommand) arguments() []string {
 	return args
 }
 
-// waitReady waits for the ready line. Its error is io.EOF when the node ended before, and os.ErrDeadlineExceeded when
+// waitReady waits for the ready line, and gives what it says. Its error is io.EOF when the node ended before, and os.ErrDeadlineExceeded when
 // the timeout passed or ctx ended.
-func waitReady(ctx context.Context, pipe *os.File, timeout time.Duration) error {
+func waitReady(ctx context.Context, pipe *os.File, timeout time.Duration) (why string, err error) {
 	if err := pipe.SetReadDeadline(time.Now().Add(timeout)); err != nil {
-		return err
+		return "", err
 	}
 	defer context.AfterFunc(ctx, func() { _ = pipe.SetReadDeadline(time.Now()) })()
-	_, err := bufio.NewReader(pipe).ReadString('\n')
-	return err
+	line, err := bufio.NewReader(pipe).ReadString('\n')
+	return strings.TrimSpace(strings.TrimPrefix(line, readyWord)), err
 }
 
 const tailBytes = 4 << 10
