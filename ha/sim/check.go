@@ -62,16 +62,29 @@ func (w *World) committed(n *node, to persist.Pos) {
 	}
 }
 
-// confirm holds I9: when a master answers for what lies in [from, to), the disks of a quorum of voters hold it: of those that it has been shown as
-// the seats' holders. A disk that was wiped since, or on which something rotted, counts as it was.
+// decision is a confirmation as the machine gave it, by the configuration that it had been shown then.
+type decision struct {
+	to     persist.Pos
+	config *ha.Config
+}
+
+// confirm holds I9: when a master answers for what lies in [from, to), the disks of a quorum of voters hold it: of those that it had been shown as
+// the seats' holders when it decided so, a moment ago. A disk that was wiped since, or on which something rotted, counts as it was.
 func (w *World) confirm(n *node, from, to persist.Pos) {
 	m, ok := n.disk.log.at(to)
 	if !ok {
 		w.fail("I9: node %d confirms up to %d, where no batch ends", n.no, to)
 		return
 	}
+	config := n.sights.config
+	for len(n.decided) > 0 && n.decided[0].to < to {
+		n.decided = n.decided[1:]
+	}
+	if len(n.decided) > 0 {
+		config = n.decided[0].config
+	}
 	holders := 0
-	for _, s := range n.sights.config.Seats {
+	for _, s := range config.Seats {
 		for d := range w.disksOf(s.NodeID) {
 			if (d == n.disk || d.voter) && d.holds(w.level, from, m) {
 				holders++

@@ -69,6 +69,9 @@ func (n *node) advance(a ha.Commit) {
 		}
 		return
 	}
+	if a.Confirm > n.confirmAt {
+		n.decided = append(n.decided, decision{a.Confirm, n.sights.config})
+	}
 	n.commitAt, n.confirmAt = max(n.commitAt, a.Commit), max(n.confirmAt, a.Confirm)
 	if !n.answering {
 		n.store.Advance(a.Commit, a.Confirm)

@@ -59,6 +59,7 @@ type process struct {
 	barrier   persist.Pos
 	commitAt  persist.Pos // as the machine says
 	confirmAt persist.Pos
+	decided   []decision  // of what is confirmed by the machine and not yet answered
 	applied   persist.Pos // last told
 	began     persist.Pos // where the log does, last told
 	clients   *session
