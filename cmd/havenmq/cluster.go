@@ -213,6 +213,9 @@ func (c *clusterReplace) Run(ctx context.Context, s *streams) error {
 		}
 		found = true
 		if p.State != "" {
+			if c.Member != "" && unheard(&i, &p) {
+				return fmt.Errorf("%s is no longer heard, and its ZooKeeper session has not ended: ask again in some seconds", p.Addr)
+			}
 			if c.Member != "" {
 				return fmt.Errorf("%s is alive: stop it first, or it would be refused to the new machine", p.Addr)
 			}
@@ -227,7 +230,7 @@ func (c *clusterReplace) Run(ctx context.Context, s *streams) error {
 		return fmt.Errorf("%s is no other member of this cluster: `havenmq cluster ls` lists them", c.Member)
 	}
 	if !told {
-		_, err = fmt.Fprintln(s.out, "No member is away: there is nothing to replace.")
+		_, err = fmt.Fprintln(s.out, "No member is away: there is nothing to replace. One that has just died is away once its ZooKeeper session has ended: ask again then.")
 	}
 	return err
 }

@@ -73,6 +73,24 @@ func TestClusterCommands(t *testing.T) {
 	}
 }
 
+// TestTheRowsOfTheDead: a member that was killed is no master and no replica, though its row stands until its session ends.
+func TestTheRowsOfTheDead(t *testing.T) {
+	old := admin.PeerInfo{NodeID: "bb", Addr: "b:1", State: "MASTER", SilentMs: -1}
+	next := admin.PeerInfo{NodeID: "cc", Addr: "c:1", State: "MASTER", SilentMs: -1}
+	replica := clusterOf(admin.RoleReplica, old, next)
+	replica.info.Cluster.MasterAddr = "c:1"
+	s := httptest.NewServer(replica)
+	defer s.Close()
+	if out := havenmq(t, "cluster", "ls", "--node", s.URL).out; strings.Count(out, " master ") != 1 || !strings.Contains(out, "no longer heard") {
+		t.Error(out)
+	}
+	killed := admin.PeerInfo{NodeID: "bb", Addr: "b:1", State: "FOLLOWING", SilentMs: -1}
+	m := httptest.NewServer(clusterOf(admin.RoleMaster, killed, follower))
+	defer m.Close()
+	havenmq(t, "cluster", "replace", "--node", m.URL).want(t, 0, "No member is away", "session has ended")
+	havenmq(t, "cluster", "replace", "b:1", "--node", m.URL).want(t, exitFailed, "no longer heard")
+}
+
 func TestDrainingAMaster(t *testing.T) {
 	n := clusterOf(admin.RoleMaster, follower, dead)
 	s := httptest.NewServer(n)

@@ -119,6 +119,8 @@ func memberText(i *admin.NodeInfo, p *admin.PeerInfo) string {
 		return text
 	case i.Role == admin.RoleMaster && p.SilentMs >= 0:
 		return "attaching, behind by " + bytesText(p.LagBytes)
+	case unheard(i, p):
+		return "no longer heard: it is away once its ZooKeeper session has ended"
 	}
 	text, known := map[string]string{"MASTER": "master", "FOLLOWING": "replica", "SYNCING": "not attached", "FROZEN": "electing", "IDLE": "electing",
 		"ERROR": "not attached: its disk is full"}[p.State]
@@ -129,6 +131,17 @@ func memberText(i *admin.NodeInfo, p *admin.PeerInfo) string {
 		text += ", drained"
 	}
 	return text
+}
+
+// unheard says whether a member's row is what a process left that has died: it says that it leads or follows, and does not.
+func unheard(i *admin.NodeInfo, p *admin.PeerInfo) bool {
+	switch p.State {
+	case "MASTER":
+		return i.Cluster.MasterAddr != "" && i.Cluster.MasterAddr != p.Addr
+	case "FOLLOWING":
+		return i.Role == admin.RoleMaster && !p.Attached && p.SilentMs < 0
+	}
+	return false
 }
 
 // barCells is how wide a progress bar is.
