@@ -86,6 +86,22 @@ func (n *Node) found() {
 	n.ask(askClaim, Txn{IfConfig: &absent, SetConfig: c})
 }
 
+// unseated is why a node with a log has no seat; i is the seat of its address, -1 none.
+func (n *Node) unseated(c *Config, i int) string {
+	if i >= 0 {
+		return fmt.Sprintf("this node has no seat in the cluster any more: that of its address, %s, was vacated or given to another: start it with an empty directory", n.o.Addr)
+	}
+	return fmt.Sprintf("this node has no seat in the cluster any more (%s)%s: start it with an empty directory", occupants(c), n.copied())
+}
+
+// copied says where this node's directory comes from, if it was another address's.
+func (n *Node) copied() string {
+	if n.former == "" || n.former == n.o.Addr {
+		return ""
+	}
+	return fmt.Sprintf("; this directory was that of the node at %s: is it a copy?", n.former)
+}
+
 // claim takes the seat that has this node's address, if its holder is away, or a free one. Only an empty directory may, or one
 // that has moved (moved.go).
 func (n *Node) claim(c *Config) {
@@ -101,7 +117,7 @@ func (n *Node) claim(c *Config) {
 		}
 	}
 	if !n.disk.blank() && (n.former == "" || i < 0) {
-		n.exit(2, fmt.Sprintf("this node has no seat in the cluster any more (%s): start it with an empty directory", occupants(c)))
+		n.exit(2, n.unseated(c, i))
 		return
 	}
 	next := *c
@@ -119,7 +135,7 @@ func (n *Node) claim(c *Config) {
 	case len(c.Seats) < c.Replicas:
 		next.Seats = append(next.Seats, n.mySeat(1))
 	default:
-		n.exit(2, fmt.Sprintf("all %d seats of the cluster are taken (%s): see `havenmq cluster replace`", c.Replicas, occupants(c)))
+		n.exit(2, fmt.Sprintf("all %d seats of the cluster are taken (%s): see `havenmq cluster replace`%s", c.Replicas, occupants(c), n.copied()))
 		return
 	}
 	t := Txn{IfConfig: new(n.view.ConfigVersion), SetConfig: &next}

@@ -36,8 +36,7 @@ func (e *DamageError) Error() string {
 	return fmt.Sprintf("%s is damaged at offset %d (position %d): expected %s: %s", e.File, e.Offset, e.Pos, e.Expected, e.Advice)
 }
 
-const damageAdvice = "the files were left as they are; in a cluster start this node with an empty directory, alone restore the file " +
-	"or see `havenmq store check`"
+const damageAdvice = "a node alone needs the file restored; in a cluster a start sets the log aside and fetches it anew"
 
 // damageAt says that the file of the segment that starts at first does not hold at position p what it should.
 func damageAt(file string, first, p Pos, expected string) *DamageError {

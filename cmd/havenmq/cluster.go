@@ -159,7 +159,7 @@ func (c *clusterDrain) Run(ctx context.Context, s *streams) error {
 		return err
 	}
 	if i.Role != admin.RoleMaster {
-		_, err := fmt.Fprintf(s.out, "This node is %s and drained: it can be stopped. `havenmq cluster undrain` lets it lead again.\n", i.Role)
+		_, err := fmt.Fprintf(s.out, "This node is drained now (role: %s): it can be stopped. `havenmq cluster undrain` lets it lead again.\n", i.Role)
 		return err
 	}
 	if !othersFollow(i.Cluster) {

@@ -66,7 +66,7 @@ func TestClusterCommands(t *testing.T) {
 	havenmq(t, "cluster", "replace", "x:1", "--node", s.URL).want(t, exitFailed, "no other member")
 	havenmq(t, "cluster", "promote", "a:1", "--node", s.URL).want(t, 0, "a:1 is the master already")
 	havenmq(t, "cluster", "promote", "b:1", "--node", s.URL).want(t, 0, "b:1 is master of epoch 5")
-	havenmq(t, "cluster", "drain", "--node", s.URL).want(t, 0, "This node is replica and drained")
+	havenmq(t, "cluster", "drain", "--node", s.URL).want(t, 0, "This node is drained now (role: replica)")
 	havenmq(t, "cluster", "undrain", "--node", s.URL).want(t, 0, "may lead again")
 	if len(n.promoted) != 1 || n.promoted[0] != "b:1" {
 		t.Errorf("promoted: %q", n.promoted)

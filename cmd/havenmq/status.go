@@ -64,7 +64,10 @@ func (c *statusCommand) show(s *streams, i admin.NodeInfo) error {
 			{"Log", fmt.Sprintf("%d to %d, committed to %d", i.Store.LogStart, i.Store.LogEnd, i.Store.Committed)},
 			{"Disk", fmt.Sprintf("%s of at most %s", bytesText(i.Store.DiskBytes), bytesText(i.Store.DiskLimitBytes))},
 		}
-		if i.Store.Full {
+		switch {
+		case i.Store.Full && i.Cluster != nil && i.Cluster.DiskFull:
+			rows = append(rows, []string{"Full", "new messages are refused: the disk is full: consume, or free disk space"})
+		case i.Store.Full:
 			rows = append(rows, []string{"Full", "new messages are refused: consume, or raise systemUsage.storeUsage"})
 		}
 		for _, t := range i.Transports {

@@ -56,7 +56,13 @@ type logger struct {
 	logf func(format string, args ...any)
 }
 
-func (l logger) Printf(format string, args ...any) { l.logf("ZooKeeper: "+format, args...) }
+// Printf has other words for a session that did not begin: the client's sound like a wrong password, which is not asked for then.
+func (l logger) Printf(format string, args ...any) {
+	if why, ok := strings.CutPrefix(format, "authentication failed"); ok {
+		format = "the server began no session" + why
+	}
+	l.logf("ZooKeeper: "+format, args...)
+}
 
 // Connect begins a session; it does not wait for it.
 func Connect(o Options) (*Elector, error) {

@@ -132,7 +132,7 @@ func Open(ctx context.Context, u *url.URL) (Conn, error) {
 		return nil, fmt.Errorf("connecting to %s: what listens there ended the connection (%w): it does not speak %s? wrong port", u.Redacted(), err, u.Scheme)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("connecting to %s: %w: is a node running? `havenmq status` tells; --url names another", u.Redacted(), err)
+		return nil, fmt.Errorf("connecting to %s: %w: is a node running? `havenmq status` tells; --url names another, and failover:(URL,URL) finds the master of a cluster", u.Redacted(), err)
 	}
 	return c, nil
 }

@@ -134,8 +134,16 @@ func (j *journal) peer(r peer.Report) {
 	line.AnErr("reason", r.Err).Msg(title)
 }
 
-// storef writes what the store has to say.
-func (j *journal) storef(format string, args ...any) { j.Info().Msgf("Store: "+format, args...) }
+// storef writes what the store has to say; what it says of damage is an error.
+func (j *journal) storef(format string, args ...any) {
+	level := zerolog.InfoLevel
+	for _, a := range args {
+		if _, damage := a.(*persist.DamageError); damage {
+			level = zerolog.ErrorLevel
+		}
+	}
+	j.WithLevel(level).Msgf("Store: "+format, args...)
+}
 
 // zookeeperf writes what the ZooKeeper client has to say: it tries again and again, so that it may be much.
 func (j *journal) zookeeperf(format string, args ...any) {
