@@ -29,7 +29,8 @@ one producer and one consumer each, a message every %s from each producer. ` + "
 After each row: faults mended, queues drained, every confirmed message received (lost: 0), first deliveries in their producer's order, nothing settled received again,
 one node serving, no epoch with two masters, the three logs the same byte for byte from the highest log_start to the commit position, no process with
 leaked descriptors. "Twice" counts deliveries of what a consumer had received and not yet settled, or what a producer sent again because it was not told. "Without service" is the
-longest time without any confirmation; where a row is about something else it is a dash.
+longest time without any confirmation; where a row is about something else it is a dash. A page is synced on the same disk every 20 ms: for as long as
+that stood still meanwhile a bound is exceeded without a failure, and the row says so.
 
 | # | fault | expected | seen | confirmed | lost | twice | without service |
 |---|---|---|---|---|---|---|---|
