@@ -16,7 +16,7 @@ func (n *Node) Status(now time.Duration) Status {
 	if m := n.view.Mandate; m != nil {
 		s.Master = Announcement{NodeID: m.Leader, Epoch: m.Epoch, Addr: m.Addr}
 	}
-	if a := n.view.Master; a != nil {
+	if a := n.view.Master; a != nil && !a.NodeID.IsZero() {
 		s.Master = *a
 	}
 	u := &n.up

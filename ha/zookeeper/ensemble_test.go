@@ -11,6 +11,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/go-zookeeper/zk"
+
 	"github.com/havenmq/havenmq/ha"
 	"github.com/havenmq/havenmq/ha/electortest"
 	"github.com/havenmq/havenmq/persist"
@@ -215,5 +217,29 @@ func TestRowsAreDeleted(t *testing.T) {
 		if time.Since(began) > 5*time.Second {
 			t.Fatal(o, v)
 		}
+	}
+}
+
+// TestAnAnnouncementThatIsNone counts as none: it decides nothing, and is written anew.
+func TestAnAnnouncementThatIsNone(t *testing.T) {
+	z := newEnsemble(t)
+	e, views := z.join("")
+	a := &ha.Announcement{NodeID: persist.ID{7}, Epoch: 3, Addr: "a:1"}
+	if o, _ := do(t, e, ha.Txn{Announce: a}); o != ha.Done {
+		t.Fatal(o)
+	}
+	conn, _, err := zk.Connect([]string{z.addr}, 10*time.Second, zk.WithLogInfo(false))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	p := e.at(masterName)
+	if _, err := conn.Multi(&zk.DeleteRequest{Path: p, Version: -1},
+		&zk.CreateRequest{Path: p, Data: []byte{0xfe, 0xfe}, Acl: zk.WorldACL(zk.PermAll)}); err != nil {
+		t.Fatal(err)
+	}
+	electortest.Seen(t, views, func(v ha.View) bool { return v.Connected && v.Master != nil && v.Master.NodeID.IsZero() })
+	if o, v := do(t, e, ha.Txn{Announce: a}); o != ha.Done || v.Master == nil || *v.Master != *a {
+		t.Fatal(o, v.Master)
 	}
 }

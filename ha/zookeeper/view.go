@@ -118,8 +118,11 @@ func (e *Elector) refreshRow(name string) error {
 	case masterName:
 		r.master, r.masterOwner = nil, 0
 		if stat != nil {
-			r.master, err = decodeMaster(data)
 			r.masterOwner = stat.EphemeralOwner
+			if r.master, err = decodeMaster(data); err != nil { // it decides nothing: whoever leads writes it anew
+				e.o.Logf("ZooKeeper: %s is no announcement of a master, and counts as none: %v", p, err)
+				r.master, err = &ha.Announcement{}, nil
+			}
 		}
 	}
 	if err != nil { // somebody wrote into it by hand: nothing may be decided without it

@@ -15,8 +15,9 @@ const (
 	idleTimeout = 3 * time.Second
 	// retryDelay is what a client waits between two rounds through its list: a failover URL's first delay.
 	retryDelay = 10 * time.Millisecond
-	// pace bounds a producer.
-	pace = 10 * time.Millisecond
+	// pace bounds a producer, bulkPace one whose messages are to fill something.
+	pace     = 10 * time.Millisecond
+	bulkPace = 3 * time.Millisecond
 )
 
 // load is a producer and a consumer for each protocol, each pair with its own queue, producer and consumer of different
@@ -75,7 +76,11 @@ func (l *load) producer(ctx context.Context, proto, padding string) {
 			s.Close()
 		}
 	}()
-	tick := time.NewTicker(pace)
+	every := pace
+	if len(padding) > 1000 {
+		every = bulkPace
+	}
+	tick := time.NewTicker(every)
 	defer tick.Stop()
 	for n, attempt := 0, 0; ctx.Err() == nil; {
 		if s == nil {

@@ -58,7 +58,7 @@ func New(b Broker, node func() NodeInfo, loopback bool) *Server {
 
 // Serve answers on l until ctx ends, then lets requests under way finish for a second.
 func (s *Server) Serve(ctx context.Context, l net.Listener) error {
-	h := &http.Server{Handler: s, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second,
+	h := &http.Server{Handler: watched(s), ConnContext: withConn, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second,
 		WriteTimeout: time.Minute, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 256 << 10}
 	stopped := make(chan error, 1)
 	go func() {
