@@ -124,6 +124,9 @@ func (n *Node) claim(c *Config) {
 	next.Seats = slices.Clone(c.Seats)
 	vacant := slices.IndexFunc(c.Seats, func(s Seat) bool { return s.NodeID.IsZero() })
 	switch {
+	case i >= 0 && n.alive(c.Seats[i].NodeID) && n.copied() != "":
+		n.exit(2, fmt.Sprintf("this directory belongs to the node at %s, which is alive: start this one with an empty directory", n.former))
+		return
 	case i >= 0 && n.alive(c.Seats[i].NodeID):
 		n.explain(Warn, fmt.Sprintf("another node holds the seat of %s and is alive: this node's hostname or bind is another's, or its directory is a copy; "+
 			"it tries again, and takes the seat once ZooKeeper's session of a node that was killed there has ended", c.Seats[i].Addr))

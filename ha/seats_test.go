@@ -40,7 +40,7 @@ func TestSeats(t *testing.T) {
 			boot: Boot{Meta: persist.Meta{ClusterID: cluster}, Received: 60, History: history}},
 		{name: "another address than before", seats: 1, gen: 2, config: &Config{ClusterID: cluster, Replicas: 3, Seats: []Seat{seat(me, "old:1")}},
 			boot: Boot{Meta: persist.Meta{ClusterID: cluster, ReplAddr: "old:1", Voter: true}, Received: 60, History: history}},
-		{name: "another address, and the old one's node is alive", alive: []persist.ID{me}, config: &Config{ClusterID: cluster, Replicas: 3, Seats: []Seat{seat(me, "old:1")}},
+		{name: "another address, and the old one's node is alive", exit: "belongs to the node at old:1, which is alive", alive: []persist.ID{me}, config: &Config{ClusterID: cluster, Replicas: 3, Seats: []Seat{seat(me, "old:1")}},
 			boot: Boot{Meta: persist.Meta{ClusterID: cluster, ReplAddr: "old:1"}, Received: 60, History: history}},
 		{name: "another address, which is another's", exit: "those of another", boot: Boot{Meta: persist.Meta{ClusterID: cluster, ReplAddr: "old:1"}, Received: 60, History: history},
 			config: &Config{ClusterID: cluster, Replicas: 3, Seats: []Seat{seat(me, "old:1"), seat(other, "b:1")}}},
