@@ -233,13 +233,19 @@ func (b *Broker) HandOver(nextHost string) {
 	}
 	b.mu.Unlock()
 	for _, c := range clients {
-		c.evict(&Error{CodeShutdown, "broker", "it stops, or is no longer master: connect again, to another node if you know one"})
+		c.evict(errStops)
 	}
 	b.pager.stop()
 	b.wakeful.Lock() // a Tick that runs ends first
 	defer b.wakeful.Unlock()
 	b.news.tell()
 }
+
+var errStops = &Error{CodeShutdown, "broker", "it stops, or is no longer master: connect again, to another node if you know one"}
+
+// Goodbye is what a connection is told when the broker stops, whether it is a client's already or not: ErrShutdown, or Moved if
+// HandOver knew the next master. Any goroutine.
+func (b *Broker) Goodbye() error { return b.goodbye(errStops) }
 
 // goodbye is what a client is told that was evicted because of why.
 func (b *Broker) goodbye(why *Error) error {

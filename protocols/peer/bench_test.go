@@ -54,7 +54,7 @@ func benchListener(b *testing.B) net.Addr {
 	b.Cleanup(func() {
 		ctx, cancel := context.WithCancel(context.Background())
 		cancel()
-		l.Stop(ctx)
+		l.Stop(ctx, core.ErrShutdown)
 		<-served
 	})
 	return socket.Addr()

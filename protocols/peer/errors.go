@@ -27,8 +27,6 @@ var errNoAllowance = &core.Error{Code: core.CodeFull, Subject: "messages under w
 // errStalled is what a peer meets that began a large message and stopped.
 var errStalled = &core.Error{Code: core.CodeFull, Subject: "messages under way", Detail: "the rest of a large one did not come for a minute: send it again"}
 
-var errShutdown = &core.Error{Code: core.CodeShutdown, Subject: "broker", Detail: "it stops: connect again, to another node if you know one"}
-
 func errCrowded(most int) error {
 	return &core.Error{Code: core.CodeFull, Subject: "connections", Detail: fmt.Sprintf("all %d of this listener are taken: try again later, or raise maximumConnections", most)}
 }

@@ -173,11 +173,11 @@ func (l *Listener) StopAccepting() {
 	_ = l.socket.Close() // it listens no more, whatever this says
 }
 
-// Stop accepts no more, tells every connection that the broker stops, and waits until all have ended. When ctx ends
+// Stop accepts no more, tells every connection why, which is the broker's goodbye, and waits until all have ended. When ctx ends
 // before, the rest is cut.
-func (l *Listener) Stop(ctx context.Context) {
+func (l *Listener) Stop(ctx context.Context, why error) {
 	l.StopAccepting()
-	l.each(func(c Connection) { c.Evict(errShutdown) })
+	l.each(func(c Connection) { c.Evict(why) })
 	ended := make(chan struct{})
 	go func() {
 		l.running.Wait()

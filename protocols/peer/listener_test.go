@@ -40,7 +40,7 @@ func serve(t *testing.T, socket net.Listener, maxConnections int) *house {
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 		defer cancel()
-		h.Stop(ctx)
+		h.Stop(ctx, core.ErrShutdown)
 		<-h.served
 	})
 	return h
@@ -116,10 +116,14 @@ func TestStopSaysGoodbye(t *testing.T) {
 		defer close(stopped)
 		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 		defer cancel()
-		h.Stop(ctx)
+		h.Stop(ctx, &core.Moved{Err: core.ErrShutdown, Host: "next"})
 	}()
+	_, port, err := net.SplitHostPort(h.socket.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
 	for _, w := range list {
-		w.hear("evicted: " + errShutdown.Error())
+		w.hear("evicted: : it is not master any more: connect to next:" + port)
 		w.hearEnd()
 	}
 	<-stopped
@@ -144,7 +148,7 @@ func TestStopCutsWhoDoesNotRead(t *testing.T) {
 	steady(t, func() int { f.mu.Lock(); defer f.mu.Unlock(); return f.taken }, func(n int) bool { return n > 0 })
 	ctx, cancel := context.WithTimeout(context.Background(), 50*time.Millisecond)
 	defer cancel()
-	h.Stop(ctx)
+	h.Stop(ctx, core.ErrShutdown)
 	if r := h.broker.reported(1)[0]; r.Kind != ReportEnded {
 		t.Errorf("reported %+v", r)
 	}

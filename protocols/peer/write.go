@@ -61,7 +61,7 @@ func (c *conn[F]) turn(done write) (b []byte, ended bool) {
 			c.tick(now)
 		}
 		if why := c.ousted.Load(); why != nil && c.closing == nil {
-			c.evict(*why, now)
+			c.evict(c.here(*why), now)
 		}
 		c.feed(now)
 		c.arm(now)

@@ -88,7 +88,7 @@ func (s *stage) close(ctx context.Context, nextHost string) {
 	var clients sync.WaitGroup
 	for _, l := range s.listeners {
 		clients.Go(func() {
-			l.Stop(ctx)
+			l.Stop(ctx, s.broker.Goodbye())
 			if s.serving {
 				<-l.served
 			}
