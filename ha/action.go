@@ -148,3 +148,28 @@ func (Pause) action()         {}
 func (StopServing) action()   {}
 func (Exit) action()          {}
 func (Tell) action()          {}
+
+// Change makes of the meta what is to be remembered.
+func (r Remember) Change(m *persist.Meta) {
+	if !r.ClusterID.IsZero() {
+		m.ClusterID = r.ClusterID
+	}
+	if !r.NodeID.IsZero() {
+		m.NodeID = r.NodeID
+	}
+	if r.Addr != "" {
+		m.ReplAddr = r.Addr
+	}
+	if r.MasterAddr != "" {
+		m.MasterAddr = r.MasterAddr
+	}
+	if r.Voter != nil {
+		m.Voter = *r.Voter
+	}
+	if r.Drained != nil {
+		m.Drained = *r.Drained
+	}
+	if r.Config != nil {
+		m.Config = r.Config
+	}
+}

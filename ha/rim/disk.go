@@ -161,29 +161,7 @@ func (r *Rim) promise(epoch uint64) error {
 }
 
 func (r *Rim) remember(a ha.Remember) error {
-	err := r.store.Load().UpdateMeta(func(m *persist.Meta) {
-		if !a.ClusterID.IsZero() {
-			m.ClusterID = a.ClusterID
-		}
-		if !a.NodeID.IsZero() {
-			m.NodeID = a.NodeID
-		}
-		if a.Addr != "" {
-			m.ReplAddr = a.Addr
-		}
-		if a.MasterAddr != "" {
-			m.MasterAddr = a.MasterAddr
-		}
-		if a.Voter != nil {
-			m.Voter = *a.Voter
-		}
-		if a.Drained != nil {
-			m.Drained = *a.Drained
-		}
-		if a.Config != nil {
-			m.Config = a.Config
-		}
-	})
+	err := r.store.Load().UpdateMeta(a.Change)
 	if err != nil {
 		return fmt.Errorf("writing meta: %w", err)
 	}

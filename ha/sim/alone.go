@@ -50,29 +50,7 @@ func (n *node) promise(epoch uint64) {
 }
 
 func (n *node) remember(a ha.Remember) {
-	err := n.store.UpdateMeta(func(m *persist.Meta) {
-		if !a.ClusterID.IsZero() {
-			m.ClusterID = a.ClusterID
-		}
-		if !a.NodeID.IsZero() {
-			m.NodeID = a.NodeID
-		}
-		if a.Addr != "" {
-			m.ReplAddr = a.Addr
-		}
-		if a.MasterAddr != "" {
-			m.MasterAddr = a.MasterAddr
-		}
-		if a.Voter != nil {
-			m.Voter = *a.Voter
-		}
-		if a.Drained != nil {
-			m.Drained = *a.Drained
-		}
-		if a.Config != nil {
-			m.Config = a.Config
-		}
-	})
+	err := n.store.UpdateMeta(a.Change)
 	if n.sound(err) {
 		n.noteDisk()
 		n.step(ha.Remembered{ID: a.ID})
