@@ -34,7 +34,7 @@ func goodbyesNameTheNext(f *failover) {
 		if at := next.Addr("stomp"); known != strings.Contains(string(text.Body), "connect to "+at) {
 			f.Errorf("STOMP, next known %v: %v %q", known, text.Headers, text.Body)
 		}
-		bye := m.get(packets.DISCONNECT, 0).Content.(*packets.Disconnect)
+		bye := m.Get(packets.DISCONNECT, 0).Content.(*packets.Disconnect)
 		code, at := byte(packets.DisconnectServerShuttingDown), ""
 		if known {
 			code, at = packets.DisconnectServerMoved, next.Addr("mqtt")

@@ -2,9 +2,7 @@ package interop
 
 import (
 	"fmt"
-	"net"
 	"slices"
-	"time"
 
 	"github.com/eclipse/paho.golang/packets"
 	"github.com/eclipse/paho.golang/paho"
@@ -91,99 +89,40 @@ func (f *failover) heard(id string) {
 	f.send("queue://heard", "what is confirmed now stands behind it in the log")
 }
 
-// packetConn speaks MQTT 5 packet by packet: what a client does when it is cut off between two of them.
-type packetConn struct {
-	*failover
-	conn    net.Conn
-	present bool
-}
-
-// packetClient connects with a session that lasts.
-func (f *failover) packetClient(id string) *packetConn {
+// packetClient is one that its test cuts off between two packets.
+func (f *failover) packetClient(id string) *cluster.PacketClient {
 	f.Helper()
-	conn, err := net.Dial("tcp", f.master.Addr("mqtt"))
-	if err != nil {
-		f.Fatal(err)
-	}
-	f.Cleanup(func() { _ = conn.Close() }) // it may be broken by then
-	if err := conn.SetDeadline(time.Now().Add(answerTimeout)); err != nil {
-		f.Fatal(err)
-	}
-	c := &packetConn{failover: f, conn: conn}
-	connect := packets.NewControlPacket(packets.CONNECT)
-	expiry := uint32(3600)
-	body := connect.Content.(*packets.Connect)
-	body.ClientID, body.KeepAlive, body.Properties.SessionExpiryInterval = id, 60, &expiry
-	c.put(connect)
-	c.present = c.get(packets.CONNACK, 0).Content.(*packets.Connack).SessionPresent
+	c := cluster.DialPackets(f.master.Addr("mqtt"), id, func(err error) {
+		f.Helper()
+		if err != nil {
+			f.Fatal(err)
+		}
+	})
+	f.Cleanup(c.Close) // it may be broken by then
 	return c
-}
-
-func (c *packetConn) put(p *packets.ControlPacket) {
-	c.Helper()
-	if _, err := p.WriteTo(c.conn); err != nil {
-		c.Fatal(err)
-	}
-}
-
-// get reads a packet of this type, and of this id unless that is 0.
-func (c *packetConn) get(kind byte, id uint16) *packets.ControlPacket {
-	c.Helper()
-	p, err := packets.ReadPacket(c.conn)
-	if err != nil {
-		c.Fatal(err)
-	}
-	if p.Type != kind || id != 0 && p.PacketID() != id {
-		c.Fatalf("want packet type %d with id %d, got %v", kind, id, p)
-	}
-	return p
-}
-
-func (c *packetConn) publish(id uint16, body string, dup bool) {
-	c.Helper()
-	p := packets.NewControlPacket(packets.PUBLISH)
-	content := p.Content.(*packets.Publish)
-	content.Topic, content.Payload, content.QoS, content.PacketID, content.Duplicate = "$queue/once", []byte(body), 2, id, dup
-	c.put(p)
-	c.get(packets.PUBREC, id)
-}
-
-// answer sends PUBREC, PUBREL or PUBCOMP.
-func (c *packetConn) answer(kind byte, id uint16) {
-	c.Helper()
-	p := packets.NewControlPacket(kind)
-	switch content := p.Content.(type) {
-	case *packets.Pubrec:
-		content.PacketID = id
-	case *packets.Pubrel:
-		content.PacketID = id
-	case *packets.Pubcomp:
-		content.PacketID = id
-	}
-	c.put(p)
 }
 
 // A message of QoS 2 whose publisher was cut off before PUBREL or before PUBCOMP goes through once.
 func qos2InSurvives(f *failover) {
 	c := f.packetClient("publisher-2")
-	c.publish(7, "seven", false)
-	c.publish(8, "eight", false)
-	c.answer(packets.PUBREL, 8)
-	c.get(packets.PUBCOMP, 8)
-	c.publish(9, "nine", false)
+	c.Publish("$queue/once", 7, "seven", false)
+	c.Publish("$queue/once", 8, "eight", false)
+	c.Answer(packets.PUBREL, 8)
+	c.Get(packets.PUBCOMP, 8)
+	c.Publish("$queue/once", 9, "nine", false)
 	f.over()
 	c = f.packetClient("publisher-2")
-	if !c.present {
+	if !c.Present {
 		f.Fatal("the session is gone")
 	}
-	c.publish(7, "seven", true) // PUBREC did not come, it thinks
-	c.answer(packets.PUBREL, 7)
-	c.get(packets.PUBCOMP, 7)
-	c.answer(packets.PUBREL, 8) // PUBCOMP did not come, it thinks
-	c.get(packets.PUBCOMP, 8)
-	c.answer(packets.PUBREL, 9)
-	c.get(packets.PUBCOMP, 9)
-	c.publish(7, "seven again", false) // the id is free: it is another message
+	c.Publish("$queue/once", 7, "seven", true) // PUBREC did not come, it thinks
+	c.Answer(packets.PUBREL, 7)
+	c.Get(packets.PUBCOMP, 7)
+	c.Answer(packets.PUBREL, 8) // PUBCOMP did not come, it thinks
+	c.Get(packets.PUBCOMP, 8)
+	c.Answer(packets.PUBREL, 9)
+	c.Get(packets.PUBCOMP, 9)
+	c.Publish("$queue/once", 7, "seven again", false) // the id is free: it is another message
 	if rest := f.rest("once"); fmt.Sprint(rest) != "map[eight:1 nine:1 seven:2]" {
 		f.Errorf("the queue holds %v", rest) // an id of a message is its first word
 	}
@@ -192,45 +131,38 @@ func qos2InSurvives(f *failover) {
 // A message of QoS 2 to a subscriber who was cut off goes on where it stood, with the packet id that it had.
 func qos2OutSurvives(f *failover) {
 	c := f.packetClient("subscriber-2")
-	subscribe := packets.NewControlPacket(packets.SUBSCRIBE)
-	content := subscribe.Content.(*packets.Subscribe)
-	content.PacketID, content.Subscriptions = 1, []packets.SubOptions{{Topic: "twice/+", QoS: 2}}
-	c.put(subscribe)
-	c.get(packets.SUBACK, 1)
+	c.Subscribe("twice/+")
 	p := dialMQTT(f.T, f.master, "publisher-of-2", nil)
 	p.publish("twice/a", "first", 2, false)
 	p.publish("twice/a", "second", 2, false)
-	first, second := c.get(packets.PUBLISH, 0).PacketID(), c.get(packets.PUBLISH, 0).PacketID()
-	c.answer(packets.PUBREC, second)
-	c.get(packets.PUBREL, second)
+	first, second := c.Get(packets.PUBLISH, 0).PacketID(), c.Get(packets.PUBLISH, 0).PacketID()
+	c.Answer(packets.PUBREC, second)
+	c.Get(packets.PUBREL, second)
 
 	f.over()
 	c = f.packetClient("subscriber-2")
 	seen := map[byte]uint16{}
 	for range 2 {
-		got, err := packets.ReadPacket(c.conn)
-		if err != nil {
-			f.Fatal(err)
-		}
+		got := c.Read()
 		if p, ok := got.Content.(*packets.Publish); ok && (!p.Duplicate || string(p.Payload) != "first") {
 			f.Errorf("it came as %v", p)
 		}
 		seen[got.Type] = got.PacketID()
 	}
-	if !c.present || seen[packets.PUBLISH] != first || seen[packets.PUBREL] != second {
+	if !c.Present || seen[packets.PUBLISH] != first || seen[packets.PUBREL] != second {
 		f.Fatalf("want PUBLISH %d and PUBREL %d, got %v", first, second, seen)
 	}
-	c.answer(packets.PUBCOMP, second)
-	c.answer(packets.PUBREC, first)
-	c.get(packets.PUBREL, first)
+	c.Answer(packets.PUBCOMP, second)
+	c.Answer(packets.PUBREC, first)
+	c.Get(packets.PUBREL, first)
 
 	f.over()
 	c = f.packetClient("subscriber-2")
-	c.get(packets.PUBREL, first)
-	c.answer(packets.PUBCOMP, first)
+	c.Get(packets.PUBREL, first)
+	c.Answer(packets.PUBCOMP, first)
 	p = dialMQTT(f.T, f.master, "publisher-of-2", nil)
 	p.publish("twice/b", "third", 2, false)
-	if got := c.get(packets.PUBLISH, 0).Content.(*packets.Publish); string(got.Payload) != "third" || got.Duplicate {
+	if got := c.Get(packets.PUBLISH, 0).Content.(*packets.Publish); string(got.Payload) != "third" || got.Duplicate {
 		f.Errorf("after all that: %v", got)
 	}
 }

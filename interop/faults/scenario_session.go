@@ -142,21 +142,21 @@ func awaySubscriber(s *stage, m *node, name string) func(*node) {
 // publisherOf2 is cut off before PUBREL of two messages of QoS 2, and does not know what became of a third.
 func publisherOf2(s *stage, m *node, name string) func(*node) {
 	topic := "$queue/" + name
-	c := s.packetClient(m, name)
-	c.publish(topic, 7, "seven", false)
-	c.publish(topic, 8, "eight", false)
-	c.answer(packets.PUBREL, 8)
-	c.get(packets.PUBCOMP, 8)
-	c.publish(topic, 9, "nine", false)
+	c := clients.DialPackets(m.addr+":1883", name, s.must)
+	c.Publish(topic, 7, "seven", false)
+	c.Publish(topic, 8, "eight", false)
+	c.Answer(packets.PUBREL, 8)
+	c.Get(packets.PUBCOMP, 8)
+	c.Publish(topic, 9, "nine", false)
 	return func(m *node) {
-		c.close()
-		c := s.packetClient(m, name)
-		defer c.close()
-		s.want("the publisher's session is there", true, c.present)
-		c.publish(topic, 7, "seven", true) // PUBREC did not come, it thinks
+		c.Close()
+		c := clients.DialPackets(m.addr+":1883", name, s.must)
+		defer c.Close()
+		s.want("the publisher's session is there", true, c.Present)
+		c.Publish(topic, 7, "seven", true) // PUBREC did not come, it thinks
 		for _, id := range []uint16{7, 8, 9} {
-			c.answer(packets.PUBREL, id)
-			c.get(packets.PUBCOMP, id)
+			c.Answer(packets.PUBREL, id)
+			c.Get(packets.PUBCOMP, id)
 		}
 		rest := s.rest(m, name)
 		s.want("what came of QoS 2", 3, len(rest))
@@ -168,45 +168,47 @@ func publisherOf2(s *stage, m *node, name string) func(*node) {
 
 // subscriberOf2 is cut off with one message that it has not answered, and one whose PUBREL it has not answered.
 func subscriberOf2(s *stage, m *node, name string) func(*node) {
-	c := s.packetClient(m, name)
-	c.subscribe(name + "/+")
-	p := s.packetClient(m, name+"-sender")
+	c := clients.DialPackets(m.addr+":1883", name, s.must)
+	c.Subscribe(name + "/+")
+	p := clients.DialPackets(m.addr+":1883", name+"-sender", s.must)
 	for id, body := range []string{"first", "second"} {
-		p.publish(name+"/a", uint16(id+1), body, false)
-		p.answer(packets.PUBREL, uint16(id+1))
-		p.get(packets.PUBCOMP, uint16(id+1))
+		p.Publish(name+"/a", uint16(id+1), body, false)
+		p.Answer(packets.PUBREL, uint16(id+1))
+		p.Get(packets.PUBCOMP, uint16(id+1))
 	}
-	p.close()
-	first, second := c.get(packets.PUBLISH, 0).PacketID(), c.get(packets.PUBLISH, 0).PacketID()
-	c.answer(packets.PUBREC, second)
-	c.get(packets.PUBREL, second)
+	p.Close()
+	first, second := c.Get(packets.PUBLISH, 0).PacketID(), c.Get(packets.PUBLISH, 0).PacketID()
+	c.Answer(packets.PUBREC, second)
+	c.Get(packets.PUBREL, second)
 	return func(m *node) {
-		c.close()
-		c := s.packetClient(m, name)
-		defer c.close()
-		s.want("the subscriber's session is there", true, c.present)
+		c.Close()
+		c := clients.DialPackets(m.addr+":1883", name, s.must)
+		defer c.Close()
+		s.want("the subscriber's session is there", true, c.Present)
 		seen := map[byte]uint16{}
 		for range 2 {
-			got, err := packets.ReadPacket(c.conn)
-			s.must(err)
+			got := c.Read()
 			if p, ok := got.Content.(*packets.Publish); ok {
 				s.want("the message that was not answered, sent again", "first true", fmt.Sprint(string(p.Payload), " ", p.Duplicate))
 			}
 			seen[got.Type] = got.PacketID()
 		}
 		s.want("what is open", map[byte]uint16{packets.PUBLISH: first, packets.PUBREL: second}, seen)
-		c.answer(packets.PUBCOMP, second)
-		c.answer(packets.PUBREC, first)
-		c.get(packets.PUBREL, first)
-		c.answer(packets.PUBCOMP, first)
-		p := s.packetClient(m, name+"-sender")
-		defer p.close()
-		p.publish(name+"/b", 3, "third", false)
-		p.answer(packets.PUBREL, 3)
-		p.get(packets.PUBCOMP, 3)
-		s.want("the next message", "third", string(c.get(packets.PUBLISH, 0).Content.(*packets.Publish).Payload))
+		c.Answer(packets.PUBCOMP, second)
+		c.Answer(packets.PUBREC, first)
+		c.Get(packets.PUBREL, first)
+		c.Answer(packets.PUBCOMP, first)
+		p := clients.DialPackets(m.addr+":1883", name+"-sender", s.must)
+		defer p.Close()
+		p.Publish(name+"/b", 3, "third", false)
+		p.Answer(packets.PUBREL, 3)
+		p.Get(packets.PUBCOMP, 3)
+		s.want("the next message", "third", string(c.Get(packets.PUBLISH, 0).Content.(*packets.Publish).Payload))
 	}
 }
+
+// answerTimeout is far above what a broker takes to answer.
+const answerTimeout = 10 * time.Second
 
 // soon bounds one step of a client's.
 func (s *stage) soon() context.Context {
