@@ -29,7 +29,7 @@ func (b *Broker) boot() error {
 		var bad error
 		err := b.store.Scan(step.table, nil, func(key, value []byte) bool {
 			if !step.read(key, value) {
-				bad = &Error{CodeInternal, "stored " + step.what, fmt.Sprintf("row %q cannot be read: it was written by a newer program, or is damaged: run `havenmq store check`", key)}
+				bad = &Error{CodeInternal, "stored " + step.what, fmt.Sprintf("row %q cannot be read: it was written by a newer program, or is damaged: start that program, or restore the data directory", key)}
 			}
 			return bad == nil
 		})

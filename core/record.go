@@ -165,7 +165,7 @@ func (r *reader) string(limit uint64) string { return string(r.bytes(limit)) }
 
 func (r *reader) end(subject string) error {
 	if r.bad || len(r.b) != 0 {
-		return &Error{CodeInternal, subject, "its stored bytes cannot be read: run `havenmq store check` on the data directory"}
+		return &Error{CodeInternal, subject, "its stored bytes cannot be read: restore the data directory, or, in a cluster, start this node with an empty one"}
 	}
 	return nil
 }

@@ -71,7 +71,7 @@ func (b *Broker) readWill(value []byte) (*Will, error) {
 	version, delayS, lifeS := r.byte(), r.varint(), r.varint()
 	header := r.bytes(uint64(len(value)))
 	if r.bad || version != willVersion {
-		return nil, &Error{CodeInternal, "stored will", "it cannot be read: run `havenmq store check` on the data directory"}
+		return nil, &Error{CodeInternal, "stored will", "it cannot be read: restore the data directory, or, in a cluster, start this node with an empty one"}
 	}
 	m, err := b.decodeMessage(header, append([]byte(nil), r.b...), Destination{})
 	return &Will{Message: m, DelayS: delayS, LifeS: lifeS}, err
