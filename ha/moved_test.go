@@ -129,7 +129,7 @@ func until[A Action](s *stage) (found A) {
 			todo = append(todo, s.done()...)
 		}
 	}
-	s.t.Fatalf("no %T: phase %d, asked %+v, %s", found, s.n.phase, s.n.asked, s.n.told)
+	s.t.Fatalf("no %T: phase %d, asked %+v, %+v", found, s.n.phase, s.n.asked, s.n.said)
 	return found
 }
 

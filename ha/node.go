@@ -67,7 +67,6 @@ type Node struct {
 	voteFull  bool          // what the vote says of that: a vote stays as it is
 	beatAt    time.Duration // when heartbeats are due
 	retryAt   time.Duration // when to look again at what only time changes
-	told      string        // the last line that says why nothing happens
 	said      [8]said       // lines that are not written again for a while
 	exitCode  int
 	knowsTree bool // a view has come

@@ -23,10 +23,7 @@ const (
 func (n *Node) explainOnce(l Level, text string) { n.sayOnce(l, text, false) }
 
 // explain writes a line that says why nothing happens, once, and again when a while has passed or there was a master between.
-func (n *Node) explain(l Level, text string) {
-	n.told = text
-	n.sayOnce(l, text, true)
-}
+func (n *Node) explain(l Level, text string) { n.sayOnce(l, text, true) }
 
 func (n *Node) sayOnce(l Level, text string, reason bool) {
 	s := &n.said[0]

@@ -1,7 +1,6 @@
 package interop
 
 import (
-	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -197,7 +196,8 @@ func (h *hosts) recovers(m *cluster.Node) {
 	h.wiped(gone[1])
 	h.until("it says what may be lost", func() bool {
 		out, err := h.Command("cluster", "recover", "--node", m.Admin())
-		return err != nil && strings.Contains(out, fmt.Sprintf("is lost with %s:61619", gone[0].Host)) && strings.Contains(out, "--accept-loss")
+		_, lost, found := strings.Cut(out, "is lost with ") // in the order of their seats, which is not that of their numbers
+		return err != nil && found && strings.Contains(lost, gone[0].Host+":61619") && strings.Contains(lost, gone[1].Host+":61619") && strings.Contains(out, "--accept-loss")
 	})
 	h.run("as soon as 2 of 3 members hold its log", "cluster", "recover", "--accept-loss", "--yes", "--node", m.Admin())
 	h.starts(gone...)
